@@ -1,0 +1,340 @@
+"""The contract of a spool: what is kept, and when it counts as kept.
+
+A spool takes operations and calls back when they are on stable storage. The calls never block the
+event loop; the callbacks run on it, in the order in which the operations were given. Operations
+of many callers share one commit (group commit), so a callback costs far less than an fsync.
+
+The life of a recipient row, and who moves it on after a crash:
+
+    queued --mark_started--> queued, started   an attempt may be under way; a crash here leaves
+       ^                        |              `started` set, and recovery counts it as uncertain
+       |                        v
+       +---- finish(retry at) --+---- finish --> delivered | bounced | expired
+    queued <--- hold / release ---> held;  queued, held --cancel--> cancelled
+
+Invariants that every spool keeps:
+
+1. `append` calls back without an error only when body, message and recipients are all durable.
+2. Each recipient is in one state. States behind `finish` or `cancel` are final.
+3. A row or body that cannot be read is set aside with its reason and reported, never dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Protocol
+
+from waypost.smtp.envelope import Envelope
+
+Done = Callable[[Exception | None], None]
+"""Called on the event loop when an operation is durable, or with the reason why it is not."""
+
+
+class RecipientState(IntEnum):
+    """Where one recipient of one message stands. The numbers are stored."""
+
+    QUEUED = 0
+    HELD = 1
+    DELIVERED = 2
+    BOUNCED = 3
+    EXPIRED = 4
+    CANCELLED = 5
+    DAMAGED = 6
+
+    @property
+    def is_final(self) -> bool:
+        """Nothing more will happen to it."""
+        return self >= RecipientState.DELIVERED
+
+
+class SpoolRefusal(Exception):
+    """The spool cannot take more; `text` is fit to be told to a client."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+        super().__init__(text)
+
+
+class SpoolFull(SpoolRefusal):
+    """The quota or the free disk is used up (452 4.3.1)."""
+
+
+class SpoolFailure(SpoolRefusal):
+    """The storage reported an error (451 4.3.0)."""
+
+
+class BodyDamaged(Exception):
+    """A body is missing or not what was stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to append. Times in seconds since the epoch; sizes in bytes."""
+
+    identifier: int
+    """Unique and rising; see `identifiers`."""
+    envelope: Envelope
+    received_at: float
+    expires_at: float
+    due_at: float
+    user: str | None
+    client: str
+    """Where it came from: an address, a socket or a command."""
+    size: int
+    subject: str
+    """The Subject field, raw and cut, for lists."""
+    message_id: str
+    started: bool
+    """An attempt begins as soon as this is durable: the mark of it is part of this very commit."""
+
+
+class Body(Protocol):
+    """The content of a stored message, with its trace headers, as CRLF lines."""
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+
+    @property
+    def whole(self) -> bytes | None:
+        """All of it when it is small enough to be held in memory."""
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """The content in pieces of bounded size. Raises BodyDamaged."""
+
+
+class BodyWriter(Protocol):
+    """Takes the content of a message as it arrives; keeps it in memory or in a file by size."""
+
+    def write(self, data: bytes) -> None:
+        """Add bytes."""
+
+    @property
+    def congested(self) -> bool:
+        """More is waiting for the disk than should be: stop reading from the peer."""
+
+    def when_drained(self, callback: Callable[[], None]) -> None:
+        """Call once when no longer congested."""
+
+    def discard(self) -> None:
+        """Forget it all. Safe after anything."""
+
+
+@dataclass(slots=True)
+class QueuedRecipient:
+    """One recipient that waits to be delivered, as loaded from the spool."""
+
+    number: int
+    """Its place in the envelope."""
+    address: str
+    attempts: int
+    due_at: float
+
+
+@dataclass(slots=True)
+class QueuedMessage:
+    """A message with those of its recipients that wait for the same destination and are due."""
+
+    identifier: int
+    envelope: Envelope
+    """With all recipients; `recipients` says which are to be served now."""
+    recipients: list[QueuedRecipient]
+    received_at: float
+    expires_at: float
+    user: str | None
+    size: int
+    warned: bool
+    """A delay warning has been sent."""
+    body: Body | None = None
+    """Present when it is still in memory; otherwise `Spool.open_body`."""
+    message_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientResult:
+    """What an attempt came to for one recipient."""
+
+    number: int
+    state: RecipientState
+    """QUEUED: try again at `due_at`."""
+    due_at: float
+    reply: str
+    """The words that decided, as received, or our own; bounded by the caller."""
+    reason: str
+    """From the taxonomy of waypost.knowledge; "" for a success."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptRecord:
+    """One attempt with its transcript; a row that stays until retention removes it."""
+
+    message: int
+    started_at: float
+    seconds: float
+    route: str
+    next_hop: str
+    """host[address]:port."""
+    tls: str
+    """Version and cipher, or ""."""
+    results: tuple[RecipientResult, ...]
+    transcript: str
+    """Lines of `milliseconds direction text`, secrets redacted."""
+    uncertain: bool = False
+    """The peer may have accepted although we did not hear so."""
+
+
+@dataclass(frozen=True, slots=True)
+class DueQueue:
+    """A destination with due recipients on disk."""
+
+    domain: str
+    next_due: float
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recovery:
+    """What opening a spool found."""
+
+    messages: int
+    recipients: int
+    uncertain: int
+    """Recipients whose attempt was marked started and whose outcome is unknown."""
+    set_aside: tuple[tuple[int, str], ...]
+    """Messages that cannot be read, with the reason."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """Which messages an operation is for; empty fields do not restrict."""
+
+    identifiers: tuple[int, ...] = ()
+    sender: str = ""
+    """An address, a domain ("@example.com") or part of an address."""
+    recipient: str = ""
+    states: tuple[RecipientState, ...] = ()
+    older_than: float | None = None
+    """Received before this time."""
+    text: str = ""
+    """Found in subject, Message-ID or addresses."""
+    limit: int = 100
+    before: int | None = None
+    """Identifiers below this one: the next page."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientRow:
+    """One recipient as shown to people."""
+
+    number: int
+    address: str
+    domain: str
+    state: RecipientState
+    attempts: int
+    due_at: float
+    started: bool
+    last_reply: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """One message as shown to people."""
+
+    identifier: int
+    reverse_path: str
+    received_at: float
+    expires_at: float
+    user: str | None
+    client: str
+    size: int
+    subject: str
+    message_id: str
+    recipients: tuple[RecipientRow, ...] = field(default=())
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolCounts:
+    """How much there is, by state of recipients."""
+
+    queued: int
+    held: int
+    delivered: int
+    bounced: int
+    expired: int
+    cancelled: int
+    damaged: int
+    oldest_queued: float | None
+    bytes_used: int
+
+
+class Spool(Protocol):
+    """The operations of the engine (callbacks) and of people (coroutines)."""
+
+    async def open(self) -> Recovery:
+        """Make ready; check integrity; clear what a crash left half-done."""
+
+    async def close(self) -> None:
+        """Commit what was given and stop."""
+
+    def identifier(self) -> int:
+        """A new message identifier: unique in this spool, rising."""
+
+    def admission(self, size: int) -> SpoolRefusal | None:
+        """Whether a message of `size` bytes may be taken now: quota and free disk. Cheap."""
+
+    def body_writer(self, expected: int | None) -> BodyWriter:
+        """Begin a body; `expected` is the SIZE that the client declared."""
+
+    def append(self, message: NewMessage, body: BodyWriter, done: Done) -> Body:
+        """Keep a message; `done(None)` means durable. The Body can be read at once."""
+
+    def mark_started(self, message: int, numbers: Sequence[int], done: Done) -> None:
+        """Say that an attempt begins for these recipients."""
+
+    def finish(self, record: AttemptRecord, done: Done) -> None:
+        """Store an attempt and what it came to. The body goes when no recipient waits."""
+
+    def warned(self, message: int, done: Done) -> None:
+        """A delay warning was sent for this message."""
+
+    async def due_queues(self, now: float, after: str, limit: int) -> list[DueQueue]:
+        """Destinations, by name after `after`, with queued recipients; earliest due of each."""
+
+    async def load_due(
+        self, domain: str, now: float, limit: int, excluded: frozenset[int]
+    ) -> list[QueuedMessage]:
+        """The messages of a destination that are due, oldest first, without those `excluded`."""
+
+    async def open_body(self, message: int) -> Body:
+        """The content. Raises BodyDamaged."""
+
+    async def set_aside(self, message: int, reason: str) -> None:
+        """Mark the waiting recipients of an unreadable message as DAMAGED."""
+
+    async def messages(self, wanted: MessageFilter) -> list[MessageRow]:
+        """Messages, newest first, with their recipients."""
+
+    async def attempts(self, message: int) -> list[AttemptRecord]:
+        """The attempts of a message, oldest first."""
+
+    async def hold(self, wanted: MessageFilter) -> int:
+        """Hold the queued recipients of these messages; how many."""
+
+    async def release(self, wanted: MessageFilter, now: float) -> int:
+        """Release the held ones, due now; how many."""
+
+    async def retry(self, wanted: MessageFilter, now: float) -> int:
+        """Make the queued ones due now; how many."""
+
+    async def cancel(self, wanted: MessageFilter, reason: str) -> int:
+        """Cancel the queued and held ones; how many."""
+
+    async def counts(self) -> SpoolCounts:
+        """Totals."""
+
+    async def prune(self, before: float, limit: int) -> int:
+        """Remove finished messages received before this time, with their attempts; how many."""
