@@ -1,0 +1,132 @@
+"""One thread that owns the writing connection and commits for everybody.
+
+Group commit: the thread takes all operations that are waiting, applies them in one transaction,
+and tells the event loop once. While it waits for the disk, the next group gathers. Nothing is
+delayed on purpose: with one client a commit follows at once, with many they share it.
+
+Statements are multi-row: each is one call into SQLite, which runs without the interpreter lock,
+so the thread rarely has to fetch the lock back from a busy event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from typing import Final, Protocol
+
+from waypost.spool.contract import Done, SpoolFailure, SpoolFull
+
+MAXIMUM_GROUP: Final = 256
+"""Operations of one transaction; bounds the memory and the latency of a commit."""
+
+
+class Operation(Protocol):
+    """Something to do within a transaction."""
+
+    done: Done | None
+
+
+Apply = Callable[[sqlite3.Connection, Sequence[Operation]], None]
+"""Applies a group of operations to the connection, inside the transaction."""
+
+
+class Committer:
+    """The writing thread of one SQLite file."""
+
+    def __init__(self, connect: Callable[[], sqlite3.Connection], apply: Apply) -> None:
+        self._connect = connect
+        self._apply = apply
+        self._waiting: list[Operation] = []
+        self._wake = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.commits = 0
+        """Transactions so far, for statistics."""
+        self.failure: str = ""
+        """The last error of the storage, "" when the last commit went well."""
+
+    def start(self) -> None:
+        """Begin; callbacks will run on the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.Thread(target=self._run, name="waypost-committer", daemon=True)
+        self._thread.start()
+
+    def submit(self, operation: Operation) -> None:
+        """Add an operation; its `done` is called on the loop."""
+        waiting = self._waiting
+        waiting.append(operation)
+        if len(waiting) == 1:
+            with self._wake:
+                self._wake.notify()
+
+    def stop(self) -> None:
+        """Commit what waits and end the thread. Blocks until then."""
+        with self._wake:
+            self._stopping = True
+            self._wake.notify()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        connection = self._connect()
+        try:
+            while True:
+                with self._wake:
+                    while not self._waiting and not self._stopping:
+                        self._wake.wait()
+                # Appending is atomic under the interpreter lock, so taking a slice and deleting it
+                # loses nothing that is appended between the two.
+                group = self._waiting[:MAXIMUM_GROUP]
+                del self._waiting[: len(group)]
+                if not group:
+                    return
+                self._commit(connection, group)
+        finally:
+            connection.close()
+
+    def _commit(self, connection: sqlite3.Connection, group: list[Operation]) -> None:
+        failure = self._try(connection, group)
+        if failure is None:
+            self._tell([(operation.done, None) for operation in group])
+        elif len(group) == 1:
+            self._tell([(group[0].done, failure)])
+        else:
+            # One of them may be at fault; the others must not suffer for it.
+            for operation in group:
+                self._tell([(operation.done, self._try(connection, [operation]))])
+
+    def _try(self, connection: sqlite3.Connection, group: list[Operation]) -> Exception | None:
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            self._apply(connection, group)
+            connection.execute("COMMIT")
+        except (sqlite3.Error, OSError, ValueError, OverflowError) as fault:
+            self.failure = str(fault)
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            return as_refusal(fault)
+        self.commits += 1
+        self.failure = ""
+        return None
+
+    def _tell(self, outcomes: list[tuple[Done | None, Exception | None]]) -> None:
+        loop = self._loop
+        if loop is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(_call_back, outcomes)
+
+
+def as_refusal(fault: Exception) -> Exception:
+    """The refusal that an error of the storage means to those who wanted to write."""
+    text = str(fault)
+    if "full" in text or getattr(fault, "errno", None) in (28, 122):  # ENOSPC, EDQUOT
+        return SpoolFull("the disk of the spool is full")
+    return SpoolFailure(f"the spool could not be written: {text}")
+
+
+def _call_back(outcomes: list[tuple[Done | None, Exception | None]]) -> None:
+    for done, failure in outcomes:
+        if done is not None:
+            done(failure)
