@@ -1,0 +1,351 @@
+"""A courier: one connection to a next hop and the messages that go over it.
+
+Opening a connection has many steps and is a coroutine (opening.py). Once it is open, everything is
+driven by the bytes that arrive: a finished transaction is settled, the next message is begun, and
+with pipelining that is in the same write as the content of the one before (RFC 2920). So a message
+in steady state costs one write, one or two reads and no task.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from waypost.delivery.transcript import ConnectionRecorder, Transcript
+from waypost.net.clock import Clock
+from waypost.net.deadlines import NEVER, Deadlines
+from waypost.smtp.client import (
+    Answered,
+    ClientEvent,
+    ClientProtocol,
+    ClientSettings,
+    Closed,
+    ContentWanted,
+    ProtocolBroken,
+    ShutdownAnnounced,
+    TransactionFinished,
+)
+from waypost.smtp.client_transaction import Transaction, TransactionOutcome
+from waypost.spool.contract import Body, BodyDamaged, QueuedMessage
+
+QUIT_SECONDS: Final = 5.0
+"""How long a reply to QUIT is waited for."""
+
+
+class ConnectionBroken(Exception):
+    """The connection ended or stood still; `stage` is what it was waiting for."""
+
+    def __init__(self, stage: str, reason: str, *, timed_out: bool = False) -> None:
+        self.stage = stage
+        self.reason = reason
+        self.timed_out = timed_out
+        super().__init__(f"{reason} (while waiting for: {stage})")
+
+
+@dataclass(slots=True, eq=False)
+class Delivery:
+    """One attempt: a message, or part of its recipients, over one connection."""
+
+    message: QueuedMessage
+    body: Body
+    transcript: Transcript
+    started_at: float
+    """Wall clock, seconds since the epoch."""
+
+
+class Dispatcher(Protocol):
+    """What a courier asks of the lane's keeper (engine.py)."""
+
+    def next_delivery(self, courier: Courier) -> Delivery | None:
+        """The next message to begin now, marked as started, or None."""
+
+    def finished(
+        self,
+        courier: Courier,
+        delivery: Delivery,
+        outcome: TransactionOutcome,
+        broken: ConnectionBroken | None,
+    ) -> None:
+        """A transaction has come to an end, or the connection under it has."""
+
+    def idle(self, courier: Courier) -> None:
+        """The courier has nothing to do and can be given something."""
+
+    def gone(self, courier: Courier) -> None:
+        """The connection is closed; the courier is not used again."""
+
+
+@dataclass(frozen=True, slots=True)
+class CourierSettings:
+    """How a connection is used. Times in seconds."""
+
+    hostname: str
+    messages_per_connection: int = 0
+    """0: as many as come."""
+    idle_seconds: float = 10.0
+    timeouts: tuple[tuple[str, float], ...] = ()
+    """By stage, in place of the defaults of RFC 5321 4.5.3.2."""
+    pipelining: bool = True
+    chunking: bool = True
+
+
+class Courier(asyncio.Protocol):
+    """See the module."""
+
+    def __init__(
+        self,
+        settings: CourierSettings,
+        dispatcher: Dispatcher,
+        clock: Clock,
+        deadlines: Deadlines,
+        timeouts: dict[str, float],
+    ) -> None:
+        self.settings = settings
+        self._dispatcher = dispatcher
+        self._clock = clock
+        self._deadlines = deadlines
+        self._timeouts = timeouts
+        self.recorder = ConnectionRecorder(clock.monotonic)
+        self.client = ClientProtocol(
+            ClientSettings(
+                hostname=settings.hostname,
+                use_pipelining=settings.pipelining,
+                use_chunking=settings.chunking,
+            ),
+            self.recorder.record,
+        )
+        self.transport: asyncio.Transport | None = None
+        self.deliveries: deque[Delivery] = deque()
+        """Begun and not finished, oldest first; at most two."""
+        self.next_hop = ""
+        self.tls = ""
+        self.served = 0
+        """Transactions finished on this connection."""
+        self.deadline = NEVER
+        self.ready = False
+        self.retiring = False
+        """Takes no further message; says QUIT when it has none."""
+        self._step: asyncio.Future[ClientEvent] | None = None
+        self._drained: asyncio.Event = asyncio.Event()
+        self._drained.set()
+        self._streaming: asyncio.Task[None] | None = None
+        self._lost: str | None = None
+
+    # --- opening (driven by opening.py) -----------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The socket is connected, or TLS is established over it."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        self._lost = None
+
+    async def step(self, begin: Callable[[], None] | None = None) -> ClientEvent:
+        """Do an intent and wait for the event that answers it. Raises ConnectionBroken."""
+        if self._lost is not None or self.transport is None:
+            raise ConnectionBroken(self.client.stage, self._lost or "the connection is closed")
+        future: asyncio.Future[ClientEvent] = asyncio.get_running_loop().create_future()
+        self._step = future
+        if begin is not None:
+            begin()
+        stage = self.client.stage
+        self.deadline = self._clock.monotonic() + self._timeouts[stage]
+        self._deadlines.add(self)
+        self._flush()
+        try:
+            return await future
+        finally:
+            self._step = None
+            self.deadline = NEVER
+
+    def open(self, next_hop: str, tls: str) -> None:
+        """The session is ready for transactions."""
+        self.next_hop = next_hop
+        self.tls = tls
+        self.ready = True
+        self._deadlines.add(self)
+
+    # --- bytes from the peer ----------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the peer."""
+        client = self.client
+        for event in client.receive(data):
+            if isinstance(event, TransactionFinished):
+                self._transaction_finished(event.outcome)
+            else:
+                self._other_event(event)
+        if self.ready:
+            if client.can_begin and not self.retiring:
+                self._begin_next()
+            self._flush()
+            if self.deliveries:
+                self.deadline = self._clock.monotonic() + self._timeouts[client.stage]
+
+    def eof_received(self) -> bool:
+        """The peer will send no more."""
+        for event in self.client.receive_eof():
+            if isinstance(event, TransactionFinished):
+                self._transaction_finished(event.outcome)
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone, by either side."""
+        self.transport = None
+        self._drained.set()
+        self._break(
+            ConnectionBroken(
+                self.client.stage,
+                f"the connection was lost: {exc}" if exc else "the peer closed the connection",
+            )
+        )
+
+    def deadline_passed(self) -> None:
+        """A stage took too long, or the connection was idle long enough."""
+        if self.ready and not self.deliveries:
+            self.deadline = NEVER
+            if self.client.stage == "quit":
+                self._abort()
+            else:
+                self.retire()
+            return
+        stage = self.client.stage
+        seconds = self._timeouts[stage]
+        self._break(
+            ConnectionBroken(stage, f"no progress for {seconds:g} seconds", timed_out=True)
+        )
+
+    # --- transactions -----------------------------------------------------------------------
+
+    def wake(self) -> None:
+        """There is something to do for an idle courier."""
+        self._begin_next()
+        self._flush()
+        if self.deliveries:
+            self.deadline = self._clock.monotonic() + self._timeouts[self.client.stage]
+
+    def retire(self) -> None:
+        """Take nothing more; QUIT when the last transaction is done."""
+        self.retiring = True
+        if not self.deliveries and self.ready and self.client.stage != "quit":
+            if self.transport is None:
+                return
+            self.client.quit()
+            self._flush()
+            self.deadline = self._clock.monotonic() + QUIT_SECONDS
+
+    def _begin_next(self) -> None:
+        limit = self.settings.messages_per_connection
+        if limit and self.served + len(self.deliveries) >= limit:
+            if not self.deliveries:
+                self.retire()
+            return
+        delivery = self._dispatcher.next_delivery(self)
+        if delivery is None:
+            if not self.deliveries and not self.retiring:
+                self.deadline = self._clock.monotonic() + self.settings.idle_seconds
+                self._dispatcher.idle(self)
+            return
+        self.begin(delivery)
+
+    def begin(self, delivery: Delivery) -> None:
+        """Begin a transaction; its bytes go out with the next flush."""
+        self.deliveries.append(delivery)
+        self.recorder.begin(delivery.transcript)
+        message, body = delivery.message, delivery.body
+        if self.served:
+            self.recorder.note(
+                f"{self.next_hop} {self.tls or 'without TLS'}, message {self.served + 1} "
+                "of this connection"
+            )
+        self.client.begin(
+            Transaction(message.envelope, body.size), content=body.whole
+        )
+
+    def _transaction_finished(self, outcome: TransactionOutcome) -> None:
+        delivery = self.deliveries.popleft()
+        self.recorder.end(delivery.transcript)
+        self.served += 1
+        self._dispatcher.finished(self, delivery, outcome, None)
+
+    def _other_event(self, event: ClientEvent) -> None:
+        step = self._step
+        if isinstance(event, ContentWanted) and self.deliveries:
+            self._streaming = asyncio.get_running_loop().create_task(self._stream())
+        elif isinstance(event, Closed):
+            self._abort()
+        elif isinstance(event, ProtocolBroken):
+            self._break(
+                ConnectionBroken(self.client.stage, f"{event.reason}: {event.evidence!r}")
+            )
+        elif step is not None and not step.done():
+            step.set_result(event)
+        elif isinstance(event, ShutdownAnnounced):
+            self._break(ConnectionBroken(self.client.stage, f"the peer said {event.reply}"))
+        elif not isinstance(event, Answered):
+            self._break(ConnectionBroken(self.client.stage, f"unexpected {type(event).__name__}"))
+
+    async def _stream(self) -> None:
+        """Send a body that is not whole in memory, as fast as the peer takes it."""
+        delivery = self.deliveries[0]
+        try:
+            async for piece in delivery.body.chunks():
+                self.client.content(piece, last=False)
+                self._flush()
+                await self._drained.wait()
+                if self.transport is None:
+                    return
+                self.deadline = self._clock.monotonic() + self._timeouts["content"]
+        except BodyDamaged as fault:
+            # The end is never sent, so the peer cannot take what there is for the message.
+            self._break(ConnectionBroken("content", f"the stored content is damaged: {fault}"))
+            return
+        self.client.content(b"", last=True)
+        self._flush()
+        self.deadline = self._clock.monotonic() + self._timeouts["content_reply"]
+
+    # --- the transport ----------------------------------------------------------------------
+
+    def pause_writing(self) -> None:
+        """The peer takes less than we send."""
+        self._drained.clear()
+
+    def resume_writing(self) -> None:
+        """The peer has taken enough."""
+        self._drained.set()
+
+    def _flush(self) -> None:
+        data = self.client.take()
+        if data and self.transport is not None:
+            self.transport.write(data)
+
+    def _break(self, broken: ConnectionBroken) -> None:
+        """The connection cannot be used any more: settle what was under way."""
+        if self._lost is not None:
+            return
+        self._lost = broken.reason
+        self.recorder.note(str(broken))
+        step = self._step
+        if step is not None and not step.done():
+            step.set_exception(broken)
+        for outcome in self.client.abandon():
+            delivery = self.deliveries.popleft()
+            self._dispatcher.finished(self, delivery, outcome, broken)
+        self._abort()
+
+    def _abort(self) -> None:
+        self._lost = self._lost or "closed"
+        self._deadlines.remove(self)
+        self.deadline = NEVER
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            with contextlib.suppress(RuntimeError):
+                transport.abort()
+        if self._streaming is not None:
+            self._streaming.cancel()
+        if self.ready:
+            self.ready = False
+            self._dispatcher.gone(self)

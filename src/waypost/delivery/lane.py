@@ -1,0 +1,66 @@
+"""A lane: the messages in memory that go the same way, and the connections that carry them.
+
+The way is a route and a destination: the domain for direct delivery, the route's next hops for
+smarthosts. A lane holds a window of at most `maximum_ready` messages; what is more stays on disk
+and its domain is noted in `parked`, to be loaded when there is room (engine.py).
+
+More connections are opened while messages wait longer than a moment or the line grows longer than
+the open connections can soon carry, up to what the limits grant. So a quick peer is served over
+few, well-filled connections, and a slow one over many.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING, Final
+
+from waypost.delivery.route import Route
+from waypost.spool.contract import QueuedMessage
+
+if TYPE_CHECKING:
+    from waypost.delivery.courier import Courier
+
+LINE_PER_CONNECTION: Final = 4
+"""Waiting messages for each open connection before another is opened at once."""
+
+
+class Lane:
+    """See the module. Attributes are the state; the engine and couriers move it."""
+
+    __slots__ = (
+        "blocked_reason", "blocked_until", "busy", "destination", "idle", "key", "opening",
+        "parked", "ready", "recheck", "route",
+    )  # fmt: skip
+
+    def __init__(self, route: Route, destination: str) -> None:
+        self.route = route
+        self.destination = destination
+        """The domain for direct delivery; "" where the route's next hops take all."""
+        self.key = (route.name, destination)
+        self.ready: deque[QueuedMessage] = deque()
+        self.parked: set[str] = set()
+        """Domains with due messages on disk that did not fit."""
+        self.idle: list[Courier] = []
+        self.busy: set[Courier] = set()
+        self.opening: set[Courier] = set()
+        self.blocked_until = 0.0
+        """Wall clock; the destination is left alone until then."""
+        self.blocked_reason = ""
+        self.recheck = False
+        """A timer is set that looks at the lane again."""
+
+    @property
+    def connections(self) -> int:
+        """Connections open or being opened."""
+        return len(self.idle) + len(self.busy) + len(self.opening)
+
+    def wants_connection(self) -> bool:
+        """Whether the line is long enough to open another connection now."""
+        waiting = len(self.ready)
+        if not waiting or self.idle:
+            return False
+        return waiting > LINE_PER_CONNECTION * (len(self.busy) + len(self.opening))
+
+    def is_unused(self) -> bool:
+        """Nothing waits and nothing is open; the lane may be forgotten."""
+        return not (self.ready or self.parked or self.connections or self.recheck)

@@ -1,0 +1,190 @@
+"""From content on the wire to a durable message: the header fields that a relay adds, the loop
+check, the body writer, the commit.
+
+The content streams through: only its header block (bounded) is looked at, the rest goes to the
+body writer as it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from waypost.delivery.engine import Engine
+from waypost.mail.headers import HeaderBlock, HeaderFault
+from waypost.mail.trace import message_id, received_field
+from waypost.relay.dates import DateSource
+from waypost.smtp.envelope import Envelope
+from waypost.smtp.reply import Reply, reply
+from waypost.spool.contract import BodyWriter, NewMessage, Spool, SpoolFull
+from waypost.spool.identifiers import identifier_text
+
+MAXIMUM_SUBJECT: Final = 200
+"""Bytes of the Subject field kept for lists."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntakeSettings:
+    """What is asked of the content. Sizes in bytes."""
+
+    hostname: str
+    maximum_header: int = 256 * 1024
+    maximum_fields: int = 1000
+    maximum_hops: int = 50
+    """Received fields from which a message is taken to be in a loop (RFC 5321 6.3)."""
+    expire_after: float = 5 * 86400.0
+    """Seconds until an undelivered message is given back, unless the route says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a transaction comes from, for the trace and the log."""
+
+    hello_name: str
+    address: str
+    protocol: str
+    """ESMTP, ESMTPSA and the like (RFC 3848)."""
+    tls: str
+    user: str | None
+    submission: bool
+    """Missing Date and Message-ID are added (RFC 6409 8)."""
+
+
+class Intake:
+    """One message on its way in."""
+
+    __slots__ = (
+        "_dates", "_engine", "_envelope", "_head", "_head_size", "_messages", "_origin",
+        "_settings", "_spool", "_subject", "_message_id", "finishing", "refusal", "writer",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        settings: IntakeSettings,
+        spool: Spool,
+        engine: Engine,
+        dates: DateSource,
+        envelope: Envelope,
+        origin: Origin,
+    ) -> None:
+        self._settings = settings
+        self._spool = spool
+        self._engine = engine
+        self._dates = dates
+        self._envelope = envelope
+        self._origin = origin
+        self._head: list[bytes] | None = []
+        self._head_size = 0
+        self._subject = ""
+        self._message_id = ""
+        self.finishing = False
+        """The message has been handed to the spool: it is no longer ours to discard."""
+        self.refusal: Reply | None = None
+        """Why the content cannot be taken; found while it streams, said at its end."""
+        self.writer: BodyWriter = spool.body_writer(envelope.declared_size)
+
+    def take(self, data: bytes) -> None:
+        """Content as it arrives."""
+        head = self._head
+        if head is None:
+            self.writer.write(data)
+            return
+        if self.refusal is not None:
+            return
+        head.append(data)
+        self._head_size += len(data)
+        self._look_at_head(data if len(head) == 1 else b"".join(head), whole=False)
+
+    def _look_at_head(self, content: bytes, *, whole: bool) -> None:
+        settings = self._settings
+        try:
+            block = HeaderBlock.scan(
+                content,
+                maximum_size=settings.maximum_header,
+                maximum_fields=settings.maximum_fields,
+                whole=whole,
+            )
+        except HeaderFault as fault:
+            self._refuse(reply(552, "5.6.0", str(fault)))
+            return
+        if block is None:
+            return
+        if block.received_count > settings.maximum_hops:
+            self._refuse(
+                reply(
+                    554, "5.4.6",
+                    f"Mail loop: the message has passed {block.received_count} servers "
+                    f"(at most {settings.maximum_hops})",
+                )  # fmt: skip
+            )
+            return
+        origin, envelope = self._origin, self._envelope
+        now = self._dates.now()
+        date = self._dates.text(now)
+        identifier = self.writer.identifier
+        recipients = envelope.recipients
+        added = received_field(
+            hello_name=origin.hello_name,
+            client_address=origin.address,
+            hostname=settings.hostname,
+            protocol=origin.protocol,
+            identifier=identifier_text(identifier),
+            date=date,
+            tls=origin.tls,
+            recipient=recipients[0].address if len(recipients) == 1 else None,
+        )
+        self._subject = block.raw_value("subject", MAXIMUM_SUBJECT) if block.has_subject else ""
+        if block.has_message_id:
+            self._message_id = block.raw_value("message-id", MAXIMUM_SUBJECT)
+        elif origin.submission:
+            self._message_id = message_id(identifier_text(identifier), settings.hostname)
+            added += b"Message-ID: %b\r\n" % self._message_id.encode()
+        if origin.submission and not block.has_date:
+            added += b"Date: %b\r\n" % date.encode()
+        if not block.ended_by_blank_line and not block.is_empty:
+            added = b""  # a body without header fields: see _wrap
+        self._head = None
+        self.writer.write(added)
+        self.writer.write(content)
+        self._head_size = 0
+
+    def _refuse(self, refusal: Reply) -> None:
+        self.refusal = refusal
+        self._head = []
+        self.writer.discard()
+
+    def finish(self, done: Callable[[Reply | None, str], None]) -> None:
+        """The content is whole. `done(None, identifier)` is called when it is durable, and
+        `done(refusal, "")` when it is not and never will be."""
+        head = self._head
+        if head is not None and self.refusal is None:
+            self._look_at_head(b"".join(head), whole=True)
+        if self.refusal is not None:
+            done(self.refusal, "")
+            return
+        self.finishing = True
+        engine = self._engine
+        now = self._dates.now()
+        plan = engine.plan(self._envelope, self._origin.user)
+        writer = self.writer
+        message = NewMessage(
+            writer.identifier, self._envelope, now, now + self._settings.expire_after, now,
+            self._origin.user, self._origin.address, writer.size, self._subject,
+            self._message_id, plan.starts,
+        )  # fmt: skip
+
+        def durable(failure: Exception | None) -> None:
+            if failure is None:
+                done(None, identifier_text(message.identifier))
+                engine.admit(message, body, plan)
+            elif isinstance(failure, SpoolFull):
+                done(reply(452, "4.3.1", "Insufficient storage: try again later"), "")
+            else:
+                done(reply(451, "4.3.0", "The message could not be stored: try again later"), "")
+
+        body = self._spool.append(message, writer, durable)
+
+    def discard(self) -> None:
+        """The transaction ends without a message."""
+        self.writer.discard()

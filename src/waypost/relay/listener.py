@@ -1,0 +1,167 @@
+"""A listening socket and everything its sessions share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import os
+import socket
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from waypost.delivery.engine import Engine
+from waypost.net.clock import Clock
+from waypost.net.deadlines import Deadlines
+from waypost.relay.access import AccessPolicy, ListenerKind
+from waypost.relay.credentials import CredentialStore
+from waypost.relay.dates import DateSource
+from waypost.relay.intake import IntakeSettings
+from waypost.relay.listener_address import ListenerAddress
+from waypost.relay.peer_limits import PeerLimits
+from waypost.relay.recipient_policy import RecipientPolicy
+from waypost.relay.session import Session
+from waypost.smtp.reply import Reply, reply
+from waypost.smtp.server import ServerSettings
+from waypost.spool.contract import Spool, SpoolFull
+
+BACKLOG: Final = 1024
+"""Connections that the system may hold before they are accepted."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerSettings:
+    """One listener of the configuration."""
+
+    address: ListenerAddress
+    kind: ListenerKind
+    server: ServerSettings
+    implicit_tls: bool = False
+    proxy_from: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    """Addresses that must, and alone may, send a PROXY header."""
+
+
+class Listener:
+    """See the module. `sessions` are the open connections."""
+
+    def __init__(
+        self,
+        settings: ListenerSettings,
+        *,
+        spool: Spool,
+        engine: Engine,
+        access: AccessPolicy,
+        limits: PeerLimits,
+        recipients: RecipientPolicy,
+        credentials: CredentialStore,
+        intake: IntakeSettings,
+        tls_context: Callable[[], ssl.SSLContext],
+        clock: Clock,
+        deadlines: Deadlines,
+    ) -> None:
+        self.settings = settings
+        self.kind = settings.kind
+        self.implicit_tls = settings.implicit_tls
+        self.is_submission = settings.kind != "relay"
+        self.server_settings = settings.server
+        self.intake_settings = intake
+        self.spool = spool
+        self.engine = engine
+        self.access = access
+        self.limits = limits
+        self.recipients = recipients
+        self.credentials = credentials
+        self.tls_context = tls_context
+        self.clock = clock
+        self.deadlines = deadlines
+        self.dates = DateSource(clock)
+        self.log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.relay")
+        self.sessions: set[Session] = set()
+        self.stopping = False
+        self._servers: list[asyncio.Server] = []
+
+    async def start(self, activated: Sequence[socket.socket] = ()) -> None:
+        """Listen. Raises OSError with the address in its text."""
+        loop = asyncio.get_running_loop()
+        address = self.settings.address
+        tls = self.tls_context() if self.implicit_tls else None
+        if activated:
+            for given in activated:
+                given.setblocking(False)
+                self._servers.append(
+                    await loop.create_server(self._session, sock=given, ssl=tls, backlog=BACKLOG)
+                )
+            return
+        if address.path is not None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(address.path)  # noqa: PTH108 - a socket of a run before
+            server = await loop.create_unix_server(
+                self._session, address.path, ssl=tls, backlog=BACKLOG
+            )
+            os.chmod(address.path, address.mode)  # noqa: PTH101
+            self._servers.append(server)
+            return
+        self._servers.append(
+            await loop.create_server(
+                self._session,
+                list(address.hosts) or None,
+                address.port,
+                ssl=tls,
+                backlog=BACKLOG,
+                reuse_address=os.name == "posix",
+            )
+        )
+
+    def _session(self) -> Session:
+        return Session(self)
+
+    @property
+    def bound(self) -> list[str]:
+        """The addresses that are listened on, as host:port."""
+        names = []
+        for server in self._servers:
+            for listening in server.sockets:
+                name = listening.getsockname()
+                if isinstance(name, tuple):
+                    host = f"[{name[0]}]" if ":" in name[0] else name[0]
+                    names.append(f"{host}:{name[1]}")
+                else:
+                    names.append(f"unix:{name}")
+        return names
+
+    def stop_accepting(self) -> None:
+        """Take no new connections and end those that owe and are owed nothing."""
+        self.stopping = True
+        for server in self._servers:
+            server.close()
+        for session in list(self.sessions):
+            session.shut_down()
+
+    def abort(self) -> None:
+        """Cut what is still open."""
+        for session in list(self.sessions):
+            session.abort()
+
+    def expects_proxy_header(self, address: str) -> bool:
+        """Whether connections from this address begin with a PROXY header."""
+        networks = self.settings.proxy_from
+        if not networks:
+            return False
+        try:
+            client = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(client in network for network in networks)
+
+    def admission(self, size: int) -> Reply | None:
+        """Whether the spool has room for a message."""
+        refusal = self.spool.admission(size)
+        if refusal is None:
+            return None
+        if isinstance(refusal, SpoolFull):
+            return reply(452, "4.3.1", f"Insufficient storage: {refusal.text}")
+        return reply(451, "4.3.0", f"Cannot store mail now: {refusal.text}")

@@ -1,0 +1,476 @@
+"""One client's connection to the relay: the server protocol, the policy and the intake, joined.
+
+The ordinary message never waits for a task: each command is judged as it is read, and only
+password checks, DNS look-ups and TLS handshakes go through the event loop. The one thing that
+always waits is the reply to the content, which comes when the message is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Coroutine
+from typing import TYPE_CHECKING, Any, Final
+
+from waypost.net.deadlines import NEVER
+from waypost.relay.access import ClientIdentity
+from waypost.relay.authentication import Authentication
+from waypost.relay.intake import Intake, Origin
+from waypost.relay.proxy_protocol import MalformedProxyHeader, ProxyHeaderParser
+from waypost.relay.recipient_policy import NEEDS_LOOKUP
+from waypost.smtp.reply import Reply, reply
+from waypost.smtp.server import ServerProtocol
+from waypost.smtp.server_events import (
+    AuthenticationCancelled,
+    AuthenticationRequested,
+    AuthenticationResponded,
+    CommandRefused,
+    ContentEnded,
+    ContentReceived,
+    ContentRequested,
+    HelloReceived,
+    MailReceived,
+    QuitReceived,
+    RecipientReceived,
+    TlsRequested,
+    TransactionDropped,
+    VerifyReceived,
+)
+
+if TYPE_CHECKING:
+    from waypost.relay.listener import Listener
+
+MAXIMUM_BACKLOG: Final = 256 * 1024
+"""Bytes received and not yet read at which the socket is paused."""
+
+COMMAND_SECONDS: Final = 300.0
+"""Wait for a command (RFC 5321 4.5.3.2.7)."""
+
+CONTENT_SECONDS: Final = 180.0
+"""Wait for the next piece of content (RFC 5321 4.5.3.2.5)."""
+
+HANDSHAKE_SECONDS: Final = 30.0
+"""For a TLS handshake or a PROXY header."""
+
+
+class Session(asyncio.Protocol):
+    """See the module. Made by the listener for each connection."""
+
+    __slots__ = (
+        "_authentication", "_intake", "_paused_by", "_proxy", "_tasks", "_tls_text", "_transport",
+        "address", "deadline", "identity", "listener", "protocol", "registered",
+    )  # fmt: skip
+
+    def __init__(self, listener: Listener) -> None:
+        self.listener = listener
+        self.protocol = ServerProtocol(listener.server_settings, encrypted=listener.implicit_tls)
+        self.address = ""
+        self.identity: ClientIdentity | None = None
+        self.deadline = NEVER
+        self.registered = False
+        """The connection counts in the limits of its address."""
+        self._transport: asyncio.Transport | None = None
+        self._intake: Intake | None = None
+        self._authentication: Authentication | None = None
+        self._proxy: ProxyHeaderParser | None = None
+        self._tls_text = ""
+        self._tasks: set[asyncio.Task[None]] | None = None
+        self._paused_by = 0
+
+    # --- the connection ---------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """A client has connected, or TLS is established."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        if self.registered or self._proxy is not None:
+            return
+        listener = self.listener
+        peer = transport.get_extra_info("peername")
+        self.address = peer[0] if isinstance(peer, tuple) else "unix"
+        listener.sessions.add(self)
+        listener.deadlines.add(self)
+        if listener.expects_proxy_header(self.address):
+            self._proxy = ProxyHeaderParser()
+            self.deadline = listener.clock.monotonic() + HANDSHAKE_SECONDS
+            return
+        self._welcome()
+
+    def _welcome(self) -> None:
+        """Greet the client, or refuse it."""
+        listener = self.listener
+        if listener.implicit_tls:
+            self._note_tls()
+        refusal = listener.limits.connection_opened(self.address, listener.clock.monotonic())
+        if refusal is None:
+            self.registered = True
+        self._identify(None)
+        self.protocol.greet(refusal)
+        self.deadline = listener.clock.monotonic() + COMMAND_SECONDS
+        self._pump()
+
+    def _identify(self, user: str | None) -> None:
+        self.identity = self.listener.access.identify(
+            self.address, self.listener.kind, user, encrypted=self.protocol.encrypted
+        )
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes from the client."""
+        if self._proxy is not None:
+            self._take_proxy_header(data)
+            return
+        self.protocol.receive(data)
+        self._pump()
+
+    def eof_received(self) -> bool:
+        """The client will send no more: nothing more can come of it."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        """The connection is gone; a message that is being committed stays accepted."""
+        self._transport = None
+        listener = self.listener
+        listener.sessions.discard(self)
+        listener.deadlines.remove(self)
+        if self.registered:
+            self.registered = False
+            listener.limits.connection_closed(self.address, listener.clock.monotonic())
+        if self._intake is not None and not self._intake.finishing:
+            self._intake.discard()
+        self._intake = None
+        if self._tasks:
+            for task in self._tasks:
+                task.cancel()
+
+    def deadline_passed(self) -> None:
+        """The client said nothing for too long."""
+        self.deadline = self.listener.clock.monotonic() + HANDSHAKE_SECONDS
+        if self.protocol.closing or self._proxy is not None or self.protocol.in_handshake:
+            self.abort()
+            return
+        if self.protocol.waiting:
+            self.deadline = self.listener.clock.monotonic() + COMMAND_SECONDS
+            return  # it is we who owe an answer
+        self.protocol.disconnect(reply(421, "4.4.2", "Timeout: nothing was received; closing"))
+        self._pump()
+
+    def shut_down(self) -> None:
+        """The relay stops: 421 as soon as no answer is owed."""
+        if self.protocol.waiting:
+            return
+        self.protocol.disconnect(reply(421, "4.3.2", "The service is shutting down; try again"))
+        self._pump()
+
+    def abort(self) -> None:
+        """Cut the connection."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def _take_proxy_header(self, data: bytes) -> None:
+        parser = self._proxy
+        assert parser is not None
+        try:
+            header = parser.feed(data)
+        except MalformedProxyHeader as fault:
+            self.listener.log.warning("PROXY header refused", client=self.address, why=str(fault))
+            self.abort()
+            return
+        if header is None:
+            return
+        self._proxy = None
+        if header.source is not None:
+            self.address = header.source.address
+        rest = parser.rest
+        self._welcome()
+        if rest:
+            self.data_received(rest)
+
+    # --- events -----------------------------------------------------------------------------
+
+    def _pump(self) -> None:
+        """Handle what has been received and send what there is to say, in one write."""
+        protocol = self.protocol
+        while (event := protocol.next_event()) is not None:
+            _HANDLERS[type(event)](self, event)
+        transport = self._transport
+        if transport is None:
+            return
+        out = protocol.take()
+        if out:
+            transport.write(out)
+        if protocol.closing:
+            self._close(transport)
+            return
+        if protocol.in_handshake and not self._tasks:
+            transport.pause_reading()
+            self._start(self._upgrade())
+        elif protocol.waiting and protocol.backlog > MAXIMUM_BACKLOG:
+            self._pause(1)
+        elif self._paused_by & 1:
+            self._resume(1)
+        self.deadline = self.listener.clock.monotonic() + (
+            CONTENT_SECONDS if protocol.in_content else COMMAND_SECONDS
+        )
+
+    def _close(self, transport: asyncio.Transport) -> None:
+        """Close after what is written; a client that does not take it is cut off."""
+        if self._intake is not None and not self._intake.finishing:
+            self._intake.discard()
+            self._intake = None
+        if not transport.is_closing():
+            transport.close()
+            self.deadline = self.listener.clock.monotonic() + HANDSHAKE_SECONDS
+
+    def _pause(self, reason: int) -> None:
+        """Stop reading; reasons: 1 an answer is owed, 2 the disk is behind."""
+        if not self._paused_by and self._transport is not None:
+            self._transport.pause_reading()
+        self._paused_by |= reason
+
+    def _resume(self, reason: int) -> None:
+        self._paused_by &= ~reason
+        if not self._paused_by and self._transport is not None:
+            with contextlib.suppress(RuntimeError):
+                self._transport.resume_reading()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        if self._tasks is None:
+            self._tasks = set()
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        assert self._tasks is not None
+        self._tasks.discard(task)
+        if task.cancelled():
+            return
+        failure = task.exception()
+        if failure is not None:
+            self.listener.log.error("session failed", client=self.address, exc_info=failure)
+            self.abort()
+
+    def _decide(self, decision: Reply | None) -> None:
+        if decision is None:
+            self.protocol.accept()
+        else:
+            self.protocol.answer(decision)
+
+    # --- handlers, one for each event -------------------------------------------------------
+
+    def _on_hello(self, _event: HelloReceived) -> None:
+        self.protocol.accept()
+
+    def _on_mail(self, event: MailReceived) -> None:
+        listener = self.listener
+        identity = self.identity
+        assert identity is not None
+        decision = listener.access.decide_sender(identity, event.envelope.reverse_path)
+        if decision is None:
+            decision = listener.limits.message(
+                self.address, identity.user, listener.clock.monotonic()
+            )
+        if decision is None:
+            decision = listener.admission(event.envelope.declared_size or 0)
+        self._decide(decision)
+
+    def _on_rcpt(self, event: RecipientReceived) -> None:
+        listener = self.listener
+        identity = self.identity
+        assert identity is not None
+        address = event.recipient.address
+        decision = listener.access.decide_recipient(identity, address)
+        if decision is None:
+            verdict = listener.recipients.quick(address, listener.clock.monotonic())
+            if verdict is NEEDS_LOOKUP:
+                self._start(self._look_up(address))
+                return
+            assert verdict is None or isinstance(verdict, Reply)
+            decision = verdict
+        self._decide_recipient(decision)
+
+    async def _look_up(self, address: str) -> None:
+        self._decide_recipient(await self.listener.recipients.check(address))
+        self._pump()
+
+    def _decide_recipient(self, decision: Reply | None) -> None:
+        listener = self.listener
+        identity = self.identity
+        assert identity is not None
+        now = listener.clock.monotonic()
+        if decision is None:
+            decision = listener.limits.recipient(self.address, identity.user, now)
+        elif decision.is_permanent:
+            self._count_error(listener.limits.unknown_recipient(self.address, now))
+            if self.protocol.closing:
+                return
+        self._decide(decision)
+
+    def _on_content(self, event: ContentRequested) -> None:
+        listener = self.listener
+        identity = self.identity
+        assert identity is not None
+        protocol = self.protocol
+        self._intake = Intake(
+            listener.intake_settings,
+            listener.spool,
+            listener.engine,
+            listener.dates,
+            event.envelope,
+            Origin(
+                hello_name=protocol.hello_name,
+                address=self.address,
+                protocol=protocol_type(
+                    extended=protocol.extended,
+                    encrypted=protocol.encrypted,
+                    authenticated=identity.user is not None,
+                    smtputf8=event.envelope.smtputf8,
+                ),
+                tls=self._tls_text,
+                user=identity.user,
+                submission=listener.is_submission,
+            ),
+        )
+        protocol.accept()
+
+    def _on_piece(self, event: ContentReceived) -> None:
+        intake = self._intake
+        assert intake is not None
+        intake.take(event.data)
+        if intake.writer.congested and not self._paused_by & 2:
+            self._pause(2)
+            intake.writer.when_drained(lambda: self._resume(2))
+
+    def _on_end(self, _event: ContentEnded) -> None:
+        intake = self._intake
+        assert intake is not None
+        intake.finish(self._stored)
+
+    def _stored(self, refusal: Reply | None, identifier: str) -> None:
+        """The message is durable, or cannot be."""
+        self._intake = None
+        if self._transport is None:
+            return  # accepted without the client hearing it; it may send the message again
+        if refusal is None:
+            self.protocol.accept(f"Ok: queued as {identifier}")
+        else:
+            self.protocol.answer(refusal)
+        self._pump()
+        if self.listener.stopping:
+            self.shut_down()
+
+    def _on_drop(self, _event: TransactionDropped) -> None:
+        if self._intake is not None:
+            self._intake.discard()
+            self._intake = None
+
+    def _on_starttls(self, _event: TlsRequested) -> None:
+        self.protocol.accept()
+
+    async def _upgrade(self) -> None:
+        """The handshake after 220 to STARTTLS."""
+        transport = self._transport
+        if transport is None:
+            return
+        listener = self.listener
+        self.deadline = listener.clock.monotonic() + HANDSHAKE_SECONDS
+        try:
+            upgraded = await asyncio.get_running_loop().start_tls(
+                transport, self, listener.tls_context(), server_side=True,
+                ssl_handshake_timeout=HANDSHAKE_SECONDS,
+            )  # fmt: skip
+        except (OSError, EOFError) as fault:  # ssl.SSLError and timeouts are OSErrors
+            listener.log.info("TLS handshake failed", client=self.address, why=str(fault))
+            self.abort()
+            return
+        if upgraded is None:
+            return
+        self._transport = upgraded
+        self.protocol.tls_established()
+        self._note_tls()
+        self._identify(None)
+        self.deadline = listener.clock.monotonic() + COMMAND_SECONDS
+
+    def _note_tls(self) -> None:
+        assert self._transport is not None
+        cipher = self._transport.get_extra_info("cipher")
+        self._tls_text = f"{cipher[1]} {cipher[0]}" if cipher else ""
+
+    def _on_auth(self, event: AuthenticationRequested) -> None:
+        self._authentication = Authentication(self.listener.credentials, event.mechanism)
+        self._start(self._authenticate(event.initial, first=True))
+
+    def _on_auth_response(self, event: AuthenticationResponded) -> None:
+        self._start(self._authenticate(event.response, first=False))
+
+    async def _authenticate(self, data: bytes | None, *, first: bool) -> None:
+        authentication = self._authentication
+        assert authentication is not None
+        listener = self.listener
+        step = await (authentication.start(data) if first else authentication.respond(data or b""))
+        if step.challenge is not None:
+            self.protocol.challenge(step.challenge)
+        elif step.user is not None:
+            refusal = listener.limits.authenticated(
+                self.address, step.user, listener.clock.monotonic()
+            )
+            if refusal is None:
+                self.protocol.authenticated(step.user)
+                self._identify(step.user)
+            else:
+                self.protocol.answer(refusal)
+        else:
+            wait = listener.limits.authentication_failed(
+                self.address, authentication.attempted_user, listener.clock.monotonic()
+            )
+            listener.log.warning(
+                "authentication failed", client=self.address, mechanism=authentication.name
+            )
+            await listener.clock.sleep(wait)
+            if not self.protocol.waiting:
+                return
+            self.protocol.answer(step.refusal)
+        self._pump()
+
+    def _on_auth_cancelled(self, _event: AuthenticationCancelled) -> None:
+        self._authentication = None
+
+    def _on_verify(self, _event: VerifyReceived) -> None:
+        self.protocol.accept()
+
+    def _on_refused(self, _event: CommandRefused) -> None:
+        now = self.listener.clock.monotonic()
+        self._count_error(self.listener.limits.bad_command(self.address, now))
+
+    def _count_error(self, farewell: Reply | None) -> None:
+        if farewell is not None and not self.protocol.closing:
+            self.protocol.disconnect(farewell)
+
+    def _on_quit(self, _event: QuitReceived) -> None:
+        """221 is said by the protocol; the connection is closed behind it."""
+
+
+def protocol_type(*, extended: bool, encrypted: bool, authenticated: bool, smtputf8: bool) -> str:
+    """The name for the with-clause of Received (RFC 3848, RFC 6531 4.3)."""
+    if not extended:
+        return "SMTP"
+    suffix = ("S" if encrypted else "") + ("A" if authenticated else "")
+    return f"{'UTF8SMTP' if smtputf8 else 'ESMTP'}{suffix}"
+
+
+_HANDLERS: Final[dict[type, Callable[[Session, Any], None]]] = {
+    HelloReceived: Session._on_hello,  # noqa: SLF001 - the table of this class
+    MailReceived: Session._on_mail,  # noqa: SLF001
+    RecipientReceived: Session._on_rcpt,  # noqa: SLF001
+    ContentRequested: Session._on_content,  # noqa: SLF001
+    ContentReceived: Session._on_piece,  # noqa: SLF001
+    ContentEnded: Session._on_end,  # noqa: SLF001
+    TransactionDropped: Session._on_drop,  # noqa: SLF001
+    TlsRequested: Session._on_starttls,  # noqa: SLF001
+    AuthenticationRequested: Session._on_auth,  # noqa: SLF001
+    AuthenticationResponded: Session._on_auth_response,  # noqa: SLF001
+    AuthenticationCancelled: Session._on_auth_cancelled,  # noqa: SLF001
+    VerifyReceived: Session._on_verify,  # noqa: SLF001
+    CommandRefused: Session._on_refused,  # noqa: SLF001
+    QuitReceived: Session._on_quit,  # noqa: SLF001
+}
