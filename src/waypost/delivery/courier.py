@@ -15,20 +15,22 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from waypost.delivery.lane import Lane
 from waypost.delivery.transcript import ConnectionRecorder, Transcript
 from waypost.net.clock import Clock
 from waypost.net.deadlines import NEVER, Deadlines
-from waypost.smtp.client import (
+from waypost.smtp.client import ClientProtocol, ClientSettings
+from waypost.smtp.client_events import (
     Answered,
     ClientEvent,
-    ClientProtocol,
-    ClientSettings,
     Closed,
     ContentWanted,
+    Disconnected,
     ProtocolBroken,
     ShutdownAnnounced,
     TransactionFinished,
 )
+from waypost.smtp.client_states import Stage
 from waypost.smtp.client_transaction import Transaction, TransactionOutcome
 from waypost.spool.contract import Body, BodyDamaged, QueuedMessage
 
@@ -99,6 +101,7 @@ class Courier(asyncio.Protocol):
     def __init__(
         self,
         settings: CourierSettings,
+        lane: Lane,
         dispatcher: Dispatcher,
         clock: Clock,
         deadlines: Deadlines,
@@ -121,6 +124,7 @@ class Courier(asyncio.Protocol):
         self.transport: asyncio.Transport | None = None
         self.deliveries: deque[Delivery] = deque()
         """Begun and not finished, oldest first; at most two."""
+        self.lane = lane
         self.next_hop = ""
         self.tls = ""
         self.served = 0
@@ -134,6 +138,10 @@ class Courier(asyncio.Protocol):
         self._drained.set()
         self._streaming: asyncio.Task[None] | None = None
         self._lost: str | None = None
+        self._stage: Stage = "greeting"
+        self.opening_transcript: Transcript | None = None
+        """What was said while opening; it becomes the first delivery's transcript."""
+        self._opened_with: Transcript | None = None
 
     # --- opening (driven by opening.py) -----------------------------------------------------
 
@@ -163,6 +171,7 @@ class Courier(asyncio.Protocol):
 
     def open(self, next_hop: str, tls: str) -> None:
         """The session is ready for transactions."""
+        self._opened_with = self.opening_transcript
         self.next_hop = next_hop
         self.tls = tls
         self.ready = True
@@ -173,32 +182,37 @@ class Courier(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""
         client = self.client
-        for event in client.receive(data):
-            if isinstance(event, TransactionFinished):
-                self._transaction_finished(event.outcome)
-            else:
-                self._other_event(event)
+        self._stage = client.stage
+        self._events(client.receive(data))
         if self.ready:
             if client.can_begin and not self.retiring:
                 self._begin_next()
             self._flush()
             if self.deliveries:
                 self.deadline = self._clock.monotonic() + self._timeouts[client.stage]
+            elif self.retiring and client.can_begin:
+                self.retire()
+
+    def _events(self, events: list[ClientEvent]) -> None:
+        for event in events:
+            if isinstance(event, TransactionFinished):
+                self._transaction_finished(event.outcome)
+            else:
+                self._other_event(event)
 
     def eof_received(self) -> bool:
         """The peer will send no more."""
-        for event in self.client.receive_eof():
-            if isinstance(event, TransactionFinished):
-                self._transaction_finished(event.outcome)
+        self._events(self.client.receive_eof())
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, by either side."""
         self.transport = None
         self._drained.set()
+        stage = self.client.stage
         self._break(
             ConnectionBroken(
-                self.client.stage,
+                self._stage if stage in ("idle", "closed") else stage,
                 f"the connection was lost: {exc}" if exc else "the peer closed the connection",
             )
         )
@@ -254,16 +268,31 @@ class Courier(asyncio.Protocol):
     def begin(self, delivery: Delivery) -> None:
         """Begin a transaction; its bytes go out with the next flush."""
         self.deliveries.append(delivery)
-        self.recorder.begin(delivery.transcript)
+        if delivery.transcript is not self._opened_with:
+            self.recorder.begin(delivery.transcript)
         message, body = delivery.message, delivery.body
         if self.served:
             self.recorder.note(
                 f"{self.next_hop} {self.tls or 'without TLS'}, message {self.served + 1} "
                 "of this connection"
             )
-        self.client.begin(
-            Transaction(message.envelope, body.size), content=body.whole
+        whole = body.whole
+        transaction = Transaction(
+            message.envelope, body.size, has_eight_bit=whole is None or not whole.isascii()
         )
+        for event in self.client.begin(transaction, content=whole):
+            # Refused by what the server's own EHLO says; nothing was sent. It is reported after
+            # this call, as every outcome is.
+            if isinstance(event, TransactionFinished):
+                asyncio.get_running_loop().call_soon(self._refused_locally, delivery, event.outcome)
+
+    def _refused_locally(self, delivery: Delivery, outcome: TransactionOutcome) -> None:
+        if delivery in self.deliveries:
+            self.deliveries.remove(delivery)
+            self.recorder.end(delivery.transcript)
+            self._dispatcher.finished(self, delivery, outcome, None)
+            if self.ready and self.client.can_begin and not self.retiring:
+                self.wake()
 
     def _transaction_finished(self, outcome: TransactionOutcome) -> None:
         delivery = self.deliveries.popleft()
@@ -278,9 +307,9 @@ class Courier(asyncio.Protocol):
         elif isinstance(event, Closed):
             self._abort()
         elif isinstance(event, ProtocolBroken):
-            self._break(
-                ConnectionBroken(self.client.stage, f"{event.reason}: {event.evidence!r}")
-            )
+            self._break(ConnectionBroken(self._stage, f"{event.reason}: {event.evidence!r}"))
+        elif isinstance(event, Disconnected):
+            self._break(ConnectionBroken(event.stage, "the peer closed the connection"))
         elif step is not None and not step.done():
             step.set_result(event)
         elif isinstance(event, ShutdownAnnounced):
@@ -335,6 +364,10 @@ class Courier(asyncio.Protocol):
             delivery = self.deliveries.popleft()
             self._dispatcher.finished(self, delivery, outcome, broken)
         self._abort()
+
+    def break_off(self, reason: str) -> None:
+        """End the connection at once; what was under way is settled as broken."""
+        self._break(ConnectionBroken(self.client.stage, reason))
 
     def _abort(self) -> None:
         self._lost = self._lost or "closed"

@@ -28,8 +28,8 @@ class Lane:
     """See the module. Attributes are the state; the engine and couriers move it."""
 
     __slots__ = (
-        "blocked_reason", "blocked_until", "busy", "destination", "idle", "key", "opening",
-        "parked", "ready", "recheck", "route",
+        "armed", "arming", "blocked_reason", "blocked_until", "busy", "destination", "idle", "key",
+        "opening", "parked", "ready", "recheck", "route",
     )  # fmt: skip
 
     def __init__(self, route: Route, destination: str) -> None:
@@ -38,6 +38,11 @@ class Lane:
         """The domain for direct delivery; "" where the route's next hops take all."""
         self.key = (route.name, destination)
         self.ready: deque[QueuedMessage] = deque()
+        """In memory, not yet begun."""
+        self.armed: deque[QueuedMessage] = deque()
+        """Marked started in the spool, content at hand: the next free connection takes them."""
+        self.arming = 0
+        """Messages between the two, waiting for the spool."""
         self.parked: set[str] = set()
         """Domains with due messages on disk that did not fit."""
         self.idle: list[Courier] = []
@@ -56,11 +61,14 @@ class Lane:
 
     def wants_connection(self) -> bool:
         """Whether the line is long enough to open another connection now."""
-        waiting = len(self.ready)
+        waiting = len(self.armed)
         if not waiting or self.idle:
             return False
         return waiting > LINE_PER_CONNECTION * (len(self.busy) + len(self.opening))
 
     def is_unused(self) -> bool:
         """Nothing waits and nothing is open; the lane may be forgotten."""
-        return not (self.ready or self.parked or self.connections or self.recheck)
+        return not (
+            self.ready or self.armed or self.arming or self.parked or self.connections
+            or self.recheck
+        )  # fmt: skip
