@@ -14,7 +14,8 @@ from typing import Literal
 
 from waypost.smtp.envelope import Envelope
 from waypost.smtp.reply import Reply, reply
-from waypost.smtp.server import ServerProtocol, ServerSettings
+from waypost.smtp.server import ServerProtocol
+from waypost.smtp.server_settings import ServerSettings
 from waypost.smtp.server_events import (
     ContentEnded,
     ContentReceived,
@@ -167,7 +168,9 @@ class _PeerSession(asyncio.Protocol):
         assert self._envelope is not None
         self._peer.received.append(
             Received(
-                asyncio.get_running_loop().time(), self._envelope, b"".join(self._content),
+                asyncio.get_running_loop().time(),
+                self._envelope,
+                b"".join(self._content),
                 acknowledged,
             )  # fmt: skip
         )

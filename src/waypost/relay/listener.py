@@ -26,7 +26,7 @@ from waypost.relay.peer_limits import PeerLimits
 from waypost.relay.recipient_policy import RecipientPolicy
 from waypost.relay.session import Session
 from waypost.smtp.reply import Reply, reply
-from waypost.smtp.server import ServerSettings
+from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.contract import Spool, SpoolFull
 
 BACKLOG: Final = 1024

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from waypost.smtp.envelope import Recipient
 from waypost.smtp.reply import reply
-from waypost.smtp.server import ServerProtocol, ServerSettings
+from waypost.smtp.server import ServerProtocol
 from waypost.smtp.server_events import (
     AuthenticationCancelled,
     AuthenticationRequested,
@@ -26,6 +26,7 @@ from waypost.smtp.server_events import (
     TlsRequested,
     TransactionDropped,
 )
+from waypost.smtp.server_settings import ServerSettings
 
 SETTINGS = ServerSettings(
     "mx.test", maximum_size=10_000, starttls=True, auth_mechanisms=("PLAIN", "SCRAM-SHA-256")
@@ -95,7 +96,7 @@ def test_a_pipelined_group_is_answered_in_one_write() -> None:
 def test_any_fragmentation_gives_the_same_answers(data: st.DataObject) -> None:
     stream = (
         b"EHLO c\r\nMAIL FROM:<a@x.test> SIZE=20\r\nRCPT TO:<b@y.test>\r\nDATA\r\n"
-        b"A: b\r\n\r\n.\r..\r\n\r\n.\r\nNOOP\r\nMAIL FROM:<>\r\nRCPT TO:<b@y.test>\r\n"
+        b"A: b\r\n\r\n..\r\n...\r\n\r\n.\r\nNOOP\r\nMAIL FROM:<>\r\nRCPT TO:<b@y.test>\r\n"
         b"BDAT 6 LAST\r\nA: b\r\nQUIT\r\n"
     )
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=12)))
@@ -222,9 +223,7 @@ def test_the_parameters_reach_the_envelope() -> None:
         99, "8BITMIME", "FULL", True,
     )  # fmt: skip
     assert envelope.envelope_id == "a+b"
-    assert envelope.recipients == (
-        Recipient("b@y", frozenset({"FAILURE", "DELAY"}), "rfc822;B@Y"),
-    )
+    assert envelope.recipients == (Recipient("b@y", frozenset({"FAILURE", "DELAY"}), "rfc822;B@Y"),)
 
 
 def test_helo_gives_no_extensions_and_takes_no_parameters() -> None:
@@ -264,7 +263,16 @@ SMUGGLED = b"MAIL FROM:<evil@x>\r\nRCPT TO:<v@y>\r\nDATA\r\nboo\r\n.\r\n"
 
 @pytest.mark.parametrize(
     "false_end",
-    [b"\n.\n", b"\n.\r\n", b"\r\n.\n", b"\r.\r", b"\r.\r\n", b"\r\n.\r", b"\n.\r", b"\r\n\x00.\r\n"],
+    [
+        b"\n.\n",
+        b"\n.\r\n",
+        b"\r\n.\n",
+        b"\r.\r",
+        b"\r.\r\n",
+        b"\r\n.\r",
+        b"\n.\r",
+        b"\r\n\x00.\r\n",
+    ],
 )
 @pytest.mark.parametrize("normalise", [False, True])
 def test_only_crlf_dot_crlf_ends_data(false_end: bytes, normalise: bool) -> None:
@@ -353,7 +361,7 @@ def test_recipients_are_bounded_and_the_client_may_go_on_with_those_it_has() -> 
 
 def test_bdat_takes_chunks_and_the_last_ends_the_message() -> None:
     client = Dialogue().ready()
-    assert client.say(b"BDAT 7\r\nA: b\r\n\r") .startswith(b"250 2.0.0")
+    assert client.say(b"BDAT 7\r\nA: b\r\n\r").startswith(b"250 2.0.0")
     assert client.say(b"BDAT 4 LAST\r\n\nhi.").startswith(b"250 2.0.0")
     assert client.messages == [b"A: b\r\n\r\nhi."]
 
