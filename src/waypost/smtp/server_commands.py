@@ -78,7 +78,7 @@ class Commands(SessionState):
             return self._refuse(reply(503, "5.5.1", "A transaction is open; RSET abandons it"))
         settings = self.settings
         if settings.maximum_messages and self.messages >= settings.maximum_messages:
-            self.disconnect(
+            self._fatal(
                 reply(421, "4.7.0", f"{self.messages} messages on this connection; connect again")
             )
             return None
