@@ -134,16 +134,15 @@ class Intake:
             tls=origin.tls,
             recipient=recipients[0].address if len(recipients) == 1 else None,
         )
-        self._subject = block.raw_value("subject", MAXIMUM_SUBJECT) if block.has_subject else ""
-        if block.has_message_id:
-            self._message_id = block.raw_value("message-id", MAXIMUM_SUBJECT)
-        elif origin.submission:
+        self._subject = block.raw_field(b"subject", MAXIMUM_SUBJECT)
+        self._message_id = block.raw_field(b"message-id", MAXIMUM_SUBJECT)
+        if origin.submission and not self._message_id:
             self._message_id = message_id(identifier_text(identifier), settings.hostname)
             added += b"Message-ID: %b\r\n" % self._message_id.encode()
-        if origin.submission and not block.has_date:
+        if origin.submission and not block.has(b"date"):
             added += b"Date: %b\r\n" % date.encode()
-        if not block.ended_by_blank_line and not block.is_empty:
-            added = b""  # a body without header fields: see _wrap
+        if content and not content.startswith(b"\r\n") and not block.starts_with_field:
+            added += b"\r\n"  # no header at all: what we add must not swallow the first line
         self._head = None
         self.writer.write(added)
         self.writer.write(content)
