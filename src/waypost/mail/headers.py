@@ -17,9 +17,7 @@ _END: Final = b"\r\n\r\n"
 # A field with its name and its value, folded lines included. White space before the colon is
 # obsolete syntax (RFC 5322 4.5.3) and tolerated. Each part starts where the one before must stop,
 # so the time is linear in the size of the block.
-_FIELD = re.compile(
-    rb"^([!-9;-~]+)[ \t]*:[ \t]*([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.MULTILINE
-)
+_FIELD = re.compile(rb"^([!-9;-~]+)[ \t]*:[ \t]*([^\r\n]*(?:\r\n[ \t][^\r\n]*)*)", re.MULTILINE)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 
 
