@@ -28,6 +28,7 @@ that are known again.
 from __future__ import annotations
 
 import re
+from typing import Final
 
 from waypost.smtp.auth import IN_CLEAR_TEXT, ClientMechanism
 from waypost.smtp.client_authentication import AuthenticationExchange
@@ -59,6 +60,8 @@ __all__ = [
     "refusal_before_sending",
 ]
 
+_CONTENT: Final = Step.CONTENT
+_READY: Final = Mode.READY
 _ARGUMENT = re.compile(rf"[^{UNSPEAKABLE}]{{1,400}}")
 
 
@@ -79,12 +82,12 @@ class ClientProtocol(Conversation):
     @property
     def can_begin(self) -> bool:
         """`begin` may be called: nothing is open, or only a reply to content that was sent."""
-        if self._mode is not Mode.READY:
+        if self._mode is not _READY:
             return False
         if not self._open:
             return not self._expected
         expected = self._expected
-        return self._pipelining and len(expected) == 1 and expected[0] is Step.CONTENT
+        return self._pipelining and len(expected) == 1 and expected[0] is _CONTENT
 
     @property
     def recipients_per_transaction(self) -> int | None:

@@ -32,6 +32,14 @@ from waypost.smtp.client_transaction import OpenTransaction, TransactionOutcome
 from waypost.smtp.extensions import Capabilities
 from waypost.smtp.reply import MalformedReply, Reply
 
+# Members of an enumeration cost a search at each use; those of the ordinary transaction are many.
+_TAKEN: Final = Reaction.TAKEN
+_REFUSED: Final = Reaction.REFUSED
+_GO_AHEAD: Final = Reaction.GO_AHEAD
+_MAIL: Final = Step.MAIL
+_RCPT: Final = Step.RCPT
+_CONTENT: Final = Step.CONTENT
+
 
 class Conversation(Outgoing):
     """One connection as its client sees it, without the intents."""
@@ -39,10 +47,10 @@ class Conversation(Outgoing):
     def receive(self, data: bytes) -> list[ClientEvent]:
         """Take what the socket read, return what it means. Never raises for what a peer sends."""
         events: list[ClientEvent] = []
-        if self._mode is Mode.OVER:
-            return events
-        if self._mode is Mode.HANDSHAKE:
-            self._break("the peer spoke in the clear where the TLS handshake was due", data, events)
+        if self._deaf:
+            if self._mode is Mode.HANDSHAKE:
+                reason = "the peer spoke in the clear where the TLS handshake was due"
+                self._break(reason, data, events)
             return events
         reader = self._reader
         lines = reader.lines(data)
@@ -57,7 +65,8 @@ class Conversation(Outgoing):
                 if self._deaf:
                     self._refuse_injection(lines[len(lines) - behind :], events)
                     return events
-            reader.check_rest()
+            if reader.rest:
+                reader.check_rest()
         except MalformedReply as fault:
             self._break(fault.reason, fault.evidence, events)
         return events
@@ -91,40 +100,43 @@ class Conversation(Outgoing):
         else:
             step = Step.NOTHING
         reaction = reaction_to(step, answer.code)
-        if reaction is Reaction.TAKEN or reaction is Reaction.REFUSED:
-            self._note(step, answer, events)
+        if reaction is _TAKEN or reaction is _REFUSED:
+            self._note(step, answer, events, taken=reaction is _TAKEN)
+        elif reaction is _GO_AHEAD:
+            self._go_ahead(answer, events)
         else:
             _REACTIONS[reaction](self, step, answer, events)
 
-    def _note(self, step: Step, answer: Reply, events: list[ClientEvent]) -> None:
+    def _note(self, step: Step, answer: Reply, events: list[ClientEvent], *, taken: bool) -> None:
         """A step of the oldest transaction is done or refused."""
         current = self._open[0]
-        if step is Step.RCPT:
-            current.recipients[current.answered] = answer
-            current.answered += 1
-            if answer.is_positive:
-                current.accepted += 1
-        elif step is Step.MAIL:
-            current.mail = answer
-        elif step is Step.DATA:
-            current.data = answer
-        elif step is Step.CHUNK:
-            if current.content is None and not answer.is_positive:
-                current.content = answer
-                current.wanting = False
-            if current.content is None or self._expected:
-                return
-        else:  # CONTENT; nothing where no recipient was left, or a chunk had failed
+        if step is _CONTENT:  # means nothing where no recipient is left, or a chunk had failed
             if current.content is None and current.deliverable:
                 current.content = answer
             self._finish(current, events)
             return
+        if step is _RCPT:
+            current.recipients[current.answered] = answer
+            current.answered += 1
+            if taken:
+                current.accepted += 1
+        elif step is _MAIL:
+            current.mail = answer
+            current.mail_taken = taken
+        elif step is Step.DATA:
+            current.data = answer
+        elif step is Step.CHUNK:
+            if current.content is None and not taken:
+                current.content = answer
+                current.wanting = False
+            if current.content is None or self._expected:
+                return
         if not self._expected:
             self._advance(current, events)
 
     def _advance(self, current: OpenTransaction, events: list[ClientEvent]) -> None:
         """All that was sent is answered: send what is next, or finish."""
-        if current.mail is not None and not current.mail.is_positive:
+        if current.mail is not None and not current.mail_taken:
             self._finish(current, events)
         elif current.sent < len(current.commands):
             self._send_commands(current)
@@ -141,7 +153,7 @@ class Conversation(Outgoing):
             self._left_open = current.left_open
         events.append(TransactionFinished(current.outcome()))
 
-    def _go_ahead(self, _step: Step, answer: Reply, events: list[ClientEvent]) -> None:
+    def _go_ahead(self, answer: Reply, events: list[ClientEvent]) -> None:
         current = self._open[0]
         current.data = answer
         if current.deliverable:
@@ -272,6 +284,8 @@ class Conversation(Outgoing):
         events.append(ProtocolBroken(reason, evidence[:200]))
 
 
+# What is left of the table's reactions: all but the three of the ordinary transaction, which
+# `_react` looks for itself.
 _Handler = Callable[[Conversation, Step, Reply, list[ClientEvent]], None]
 
 _REACTIONS: Final[Mapping[Reaction, _Handler]] = {
@@ -287,7 +301,6 @@ _REACTIONS: Final[Mapping[Reaction, _Handler]] = {
     Reaction.CHALLENGED: Conversation._challenged,
     Reaction.AUTHENTICATED: Conversation._authenticated,
     Reaction.AUTH_REFUSED: Conversation._authentication_refused,
-    Reaction.GO_AHEAD: Conversation._go_ahead,
     Reaction.CUT_SHORT: Conversation._cut_short,
     Reaction.IGNORED: Conversation._ignored,
     Reaction.ANSWERED: Conversation._answered,

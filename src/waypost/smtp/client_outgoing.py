@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
+from typing import Final
 
 from waypost.smtp.client_authentication import AuthenticationExchange
 from waypost.smtp.client_events import ClientEvent, ContentWanted
@@ -27,6 +28,13 @@ class Mode(Enum):
     READY = auto()
     HANDSHAKE = auto()
     OVER = auto()
+
+
+# Members of an enumeration cost a search at each use; these are used for every transaction.
+_MAIL: Final = Step.MAIL
+_RCPT: Final = Step.RCPT
+_DATA: Final = Step.DATA
+_CONTENT: Final = Step.CONTENT
 
 
 class Outgoing:
@@ -74,7 +82,8 @@ class Outgoing:
 
     def take(self) -> bytes:
         """Everything to send since the last call."""
-        return b"".join(self.take_pieces())
+        pieces = self.take_pieces()
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def take_pieces(self) -> list[bytes]:
         """The same as `take` in pieces, for a socket that writes them without joining."""
@@ -106,15 +115,15 @@ class Outgoing:
         current.sent = end = start + len(batch)
         expected = self._expected
         if start:
-            expected.extend([Step.RCPT] * len(batch))
+            expected.extend([_RCPT] * len(batch))
         else:
-            expected.append(Step.MAIL)
-            expected.extend([Step.RCPT] * (len(batch) - 1))
+            expected.append(_MAIL)
+            expected.extend([_RCPT] * (len(batch) - 1))
         immediate = False
         if self._pipelining and end == len(commands):
             if not current.chunking:
                 batch.append("DATA")
-                expected.append(Step.DATA)
+                expected.append(_DATA)
             else:
                 immediate = (
                     current.whole is not None
@@ -179,7 +188,7 @@ class Outgoing:
         """The final dot or BDAT LAST is among what `take` will hand out."""
         current.wanting = False
         self._ending = current
-        self._expected.append(Step.CONTENT)
+        self._expected.append(_CONTENT)
         self._untaken += 1
         if self._record is not None:
             self._record(">", f"[{current.content_size} bytes of content]")

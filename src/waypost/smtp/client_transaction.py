@@ -52,7 +52,7 @@ class Transaction:
         envelope = self.envelope
         if envelope.smtputf8 or not envelope.reverse_path.isascii():
             return True
-        return not all(recipient.address.isascii() for recipient in envelope.recipients)
+        return not "".join([recipient.address for recipient in envelope.recipients]).isascii()
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +242,7 @@ class OpenTransaction:
         "gathered",
         "gathered_size",
         "mail",
+        "mail_taken",
         "recipients",
         "sent",
         "shutdown",
@@ -271,6 +272,8 @@ class OpenTransaction:
         self.content_size = content_size
         self.chunking = chunking
         self.mail: Reply | None = None
+        self.mail_taken = False
+        """MAIL has a positive reply."""
         self.recipients: list[Reply | None] = [None] * (len(commands) - 1)
         self.answered = 0
         """How many of the recipients have a reply."""
@@ -286,11 +289,6 @@ class OpenTransaction:
         self.gathered: list[bytes] = []
         """What waits to fill a chunk of BDAT."""
         self.gathered_size = 0
-
-    @property
-    def mail_taken(self) -> bool:
-        """MAIL has a positive reply."""
-        return self.mail is not None and self.mail.is_positive
 
     @property
     def deliverable(self) -> bool:

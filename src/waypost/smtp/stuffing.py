@@ -56,8 +56,7 @@ def stuff_whole(content: bytes, *, normalise: bool = False) -> bytes:
         content = normalise_line_ends(content)
     else:
         check_line_ends(content)
-    if b"\r\n." in content:
-        content = content.replace(b"\r\n.", b"\r\n..")
+    content = content.replace(b"\r\n.", b"\r\n..")
     ending = FINAL_DOT if content.endswith(b"\r\n") or not content else b"\r\n.\r\n"
     if content.startswith(b"."):
         return b"".join((b".", content, ending))
@@ -123,7 +122,7 @@ class DotStuffer:
         opens_line = self._lines.at_line_start
         passed = self._lines.feed(data)
         # A piece cannot end between CR and LF here, so CRLF "." is whole in it or opens it.
-        stuffed = passed.replace(b"\r\n.", b"\r\n..") if b"\r\n." in passed else passed
+        stuffed = passed.replace(b"\r\n.", b"\r\n..")
         return b"." + stuffed if opens_line and passed.startswith(b".") else stuffed
 
     def finish(self) -> bytes:

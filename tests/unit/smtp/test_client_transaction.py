@@ -464,6 +464,22 @@ def test_small_content_goes_by_bdat_in_the_first_write() -> None:
     assert result.data is None
 
 
+@pytest.mark.parametrize(
+    ("answers", "in_doubt"),
+    [((), True), (("250 ok",), True), (("550 no",), False), (("250 ok", "550 no"), False)],
+)
+def test_bdat_in_the_first_write_is_in_doubt_until_a_refusal_rules_it_out(
+    answers: tuple[str, ...], in_doubt: bool
+) -> None:
+    client = ready("PIPELINING", "CHUNKING")
+    client.begin(to("b@y.example"), CONTENT)
+    client.take()
+    say(client, *answers)
+    (result,) = client.abandon()
+    assert result.content_sent
+    assert result.uncertain is in_doubt
+
+
 def test_bdat_for_nobody_means_nothing_and_is_cleared() -> None:
     client = ready("PIPELINING", "CHUNKING")
     client.begin(to("b@y.example"), CONTENT)
@@ -647,7 +663,7 @@ def test_a_size_without_limit_refuses_nothing(keyword: str) -> None:
     assert client.take().endswith(b" SIZE=999999\r\n")
 
 
-# --- nothing breaks out of its command --------------------------------------------------------------
+# --- nothing breaks out of its command -----------------------------------------------------------
 
 BREAKING = ["\r\nQUIT", "\n", "\r", "\0", "\x85", "\udc80", " ", ">", "<"]
 
