@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,21 +53,12 @@ class DestinationFailure(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Exchanger:
+class Candidate:
     """One host to try, with its addresses in the order to try them."""
 
     host: str
     preference: int
     addresses: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    """The hosts to try, best first, and what was left out and why."""
-
-    hosts: tuple[Exchanger, ...]
-    notes: tuple[str, ...] = ()
-    """For the transcript."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +86,7 @@ class _Looked:
     is_us: bool
 
 
-class Exchangers:
+class ExchangerFinder:
     """Finds the exchangers of domains."""
 
     def __init__(
@@ -106,38 +97,35 @@ class Exchangers:
         self._ourselves = ourselves or Ourselves()
 
     async def find(
-        self, domain: str, *, port: int = 25, allow_private_addresses: bool = False
-    ) -> Candidates:
-        """The hosts to try for a domain or an address literal. Raises DestinationFailure."""
+        self,
+        domain: str,
+        *,
+        port: int = 25,
+        allow_private_addresses: bool = False,
+        note: Callable[[str], None] | None = None,
+    ) -> tuple[Candidate, ...]:
+        """The hosts to try for a domain or an address literal, best first.
+
+        `note` is told what was left out and why, for the transcript. Raises DestinationFailure.
+        """
+        notes: list[str] = []
         if domain.startswith("["):
-            records, notes = [MailExchanger(0, _literal(domain))], []
+            records = [MailExchanger(0, _literal(domain))]
         else:
-            records, notes = await self._records(_ascii(domain))
+            records = await self._records(_ascii(domain), notes)
         looked = await asyncio.gather(
             *(self._look(record, port, allow_private_addresses) for record in records)
         )
         own = min((one.record.preference for one in looked if one.is_us), default=None)
-        hosts: list[Exchanger] = []
-        for one in looked:
-            record = one.record
-            name = f"{record.host} (preference {record.preference})"
-            if own is not None and record.preference >= own:
-                why = "is this relay" if one.is_us else "is no better than this relay"
-                notes.append(f"{name} {why}: left out, it would be a loop")
-                continue
-            if one.failure is not None:
-                notes.append(f"{name} has no usable address: {one.failure}")
-            notes.extend(
-                f"{name} at {address} is left out: {network.name} ({network.prefix})"
-                for address, network in one.refused
-            )
-            if one.addresses:
-                hosts.append(Exchanger(record.host, record.preference, one.addresses))
-        if not hosts:
+        candidates = _sorted_out(looked, own, notes)
+        if note is not None:
+            for text in notes:
+                note(text)
+        if not candidates:
             raise _nothing_left(domain, looked, own, notes)
-        return Candidates(tuple(hosts), tuple(notes))
+        return candidates
 
-    async def _records(self, domain: str) -> tuple[list[MailExchanger], list[str]]:
+    async def _records(self, domain: str, notes: list[str]) -> list[MailExchanger]:
         """The MX records in the order to try them, or the domain itself where there are none."""
         try:
             found = await self._resolver.mail_exchangers(domain)
@@ -154,10 +142,8 @@ class Exchangers:
                 f"could not be found out: {failure}",
             ) from failure  # fmt: skip
         if not found:
-            return [MailExchanger(0, domain)], [
-                f"{domain} has no MX record: its own address counts"
-            ]
-        notes: list[str] = []
+            notes.append(f"{domain} has no MX record: its own address counts")
+            return [MailExchanger(0, domain)]
         named = [record for record in found if record.host.rstrip(".")]
         if not named:
             raise DestinationFailure(
@@ -177,12 +163,12 @@ class Exchangers:
             notes.append(
                 f"{domain} has {len(ordered)} exchangers: only the first {MAXIMUM_HOSTS} count"
             )
-        return ordered[:MAXIMUM_HOSTS], notes
+        return ordered[:MAXIMUM_HOSTS]
 
     async def _look(self, record: MailExchanger, port: int, allow_private: bool) -> _Looked:
         """Ask for the addresses of one exchanger and take out what must not be used."""
         try:
-            found = (str(ipaddress.ip_address(record.host)),)
+            found: tuple[str, ...] = (str(ipaddress.ip_address(record.host)),)
         except ValueError:
             try:
                 found = await self._resolver.addresses(record.host)
@@ -199,6 +185,29 @@ class Exchangers:
             else:
                 refused.append((address, network))
         return _Looked(record, tuple(usable), tuple(refused), None, is_us)
+
+
+def _sorted_out(
+    looked: Sequence[_Looked], own: int | None, notes: list[str]
+) -> tuple[Candidate, ...]:
+    """The hosts that may be tried; what is left out is noted."""
+    candidates: list[Candidate] = []
+    for one in looked:
+        record = one.record
+        name = f"{record.host} (preference {record.preference})"
+        if own is not None and record.preference >= own:
+            why = "is this relay" if one.is_us else "is no better than this relay"
+            notes.append(f"{name} {why}: left out, it would be a loop")
+            continue
+        if one.failure is not None:
+            notes.append(f"{name} has no usable address: {one.failure}")
+        notes.extend(
+            f"{name} at {address} is left out: {network.name} ({network.prefix})"
+            for address, network in one.refused
+        )
+        if one.addresses:
+            candidates.append(Candidate(record.host, record.preference, one.addresses))
+    return tuple(candidates)
 
 
 def _nothing_left(
@@ -225,9 +234,11 @@ def _nothing_left(
         inside = any(network.inside for network in refused)
         hint = "; set allow_private_addresses on the route if that is meant" if inside else ""
         return DestinationFailure(
-            "private-address", not inside, EnhancedStatus(4 if inside else 5, 4, 4),
+            "private-address" if inside else "nowhere-address",
+            not inside,
+            EnhancedStatus(4 if inside else 5, 4, 4),
             f"the exchangers of {domain} are at no public address: {evidence}{hint}",
-        )  # fmt: skip
+        )
     return DestinationFailure(
         "no-exchanger-address", True, EnhancedStatus(5, 4, 4),
         f"no exchanger of {domain} has an address: {evidence}",

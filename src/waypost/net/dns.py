@@ -1,0 +1,327 @@
+"""The resolver that asks real name servers, over dnspython.
+
+Answers are kept as long as their TTL says, within bounds, and the same question is asked once
+however many wait for it. Failures are typed (resolver.py): "there is none" is also kept for a
+time (RFC 2308), "could not find out" for a few seconds only, so that a dead name server is not
+asked a thousand times over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import dns.asyncresolver
+import dns.exception
+import dns.flags
+import dns.message
+import dns.name
+import dns.rdatatype
+import dns.rdtypes.ANY.MX
+import dns.rdtypes.ANY.PTR
+import dns.rdtypes.ANY.SOA
+import dns.rdtypes.ANY.TXT
+import dns.resolver
+import dns.reversename
+import idna
+
+from waypost.net.clock import Clock
+from waypost.net.hosts_file import local_addresses, read_hosts
+from waypost.net.resolver import (
+    MailExchanger,
+    NoSuchDomain,
+    NoSuchRecord,
+    ResolutionFailure,
+    ResolutionTemporaryFailure,
+)
+
+QUESTION_SECONDS: Final = 15.0
+"""For one question, over all name servers and tries."""
+
+SERVER_SECONDS: Final = 5.0
+"""For one name server."""
+
+MAXIMUM_ANSWERS: Final = 10_000
+"""Kept at once."""
+
+LONGEST_KEPT: Final = 86_400.0
+"""Seconds, whatever the TTL says."""
+
+ABSENCE_KEPT: Final = 900.0
+"""The longest that "there is none" is kept; seconds. A domain that is being set up comes alive."""
+
+ABSENCE_WITHOUT_SOA: Final = 60.0
+
+FAILURE_KEPT: Final = 5.0
+"""Seconds for which nothing is asked after nothing could be found out."""
+
+MAXIMUM_RECORDS: Final = 100
+"""Records of one answer that are looked at."""
+
+ROUTE_KEPT: Final = 60.0
+"""Seconds between two looks whether this machine has IPv6."""
+
+
+def has_ipv6_route() -> bool:
+    """Whether this machine would know where to send IPv6 to. Nothing is sent."""
+    try:
+        with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+            probe.connect(("2001:4860:4860::8888", 53))
+    except OSError:
+        return False
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """An answer or failure with its end on the monotonic clock."""
+
+    until: float
+    values: tuple[str, ...]
+    preferences: tuple[int, ...] = ()
+    """Of MX records, parallel to `values`."""
+    failure: ResolutionFailure | None = None
+
+
+class DnsResolver:
+    """Implements Resolver. `hosts` stands in for /etc/hosts, `nameservers` for the system's."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        nameservers: Iterable[str] = (),
+        port: int = 53,
+        hosts: Mapping[str, tuple[str, ...]] | None = None,
+        ipv6_route: Callable[[], bool] = has_ipv6_route,
+        maximum_answers: int = MAXIMUM_ANSWERS,
+        server_seconds: float = SERVER_SECONDS,
+        question_seconds: float = QUESTION_SECONDS,
+    ) -> None:
+        """Raises OSError where /etc/hosts cannot be read."""
+        self._clock = clock
+        self._nameservers = tuple(nameservers)
+        self._port = port
+        self._hosts = read_hosts() if hosts is None else hosts
+        self._ipv6_route = ipv6_route
+        self._has_ipv6 = False
+        self._ipv6_known_until = float("-inf")
+        self._maximum_answers = maximum_answers
+        self._server_seconds = server_seconds
+        self._question_seconds = question_seconds
+        self._stub: dns.asyncresolver.Resolver | None = None
+        self._kept: dict[tuple[str, str], _Kept] = {}
+        self._asking: dict[tuple[str, str], asyncio.Task[_Kept]] = {}
+
+    # --- what delivery asks (Resolver) ------------------------------------------------------
+
+    async def mail_exchangers(self, domain: str) -> tuple[MailExchanger, ...]:
+        """See Resolver.mail_exchangers."""
+        kept = await self._ask(_ascii(domain, "MX"), "MX")
+        records = zip(kept.preferences, kept.values, strict=True)
+        return tuple(sorted((MailExchanger(*one) for one in records), key=lambda r: r.preference))
+
+    async def addresses(self, host: str) -> tuple[str, ...]:
+        """See Resolver.addresses. An IP address is its own answer."""
+        literal = _address(host)
+        if literal is not None:
+            return (literal,)
+        name = _ascii(host, "A/AAAA")
+        known = local_addresses(name, self._hosts)
+        if known:
+            return self._ordered(known)
+        six, four = await asyncio.gather(
+            self._ask(name, "AAAA"), self._ask(name, "A"), return_exceptions=True
+        )
+        found: list[str] = []
+        failures: list[ResolutionFailure] = []
+        for answer in (six, four):
+            if isinstance(answer, ResolutionFailure):
+                failures.append(answer)
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                found.extend(answer.values)
+        if found:
+            return self._ordered(found)
+        # What is not known weighs more than what is absent: the other type may have an answer.
+        for kind in (ResolutionTemporaryFailure, NoSuchDomain):
+            for failure in failures:
+                if isinstance(failure, kind):
+                    raise kind(host, "A/AAAA", failure.reason) from failure
+        raise NoSuchRecord(host, "A/AAAA", "the name has no address") from failures[0]
+
+    async def host_name(self, address: str) -> str:
+        """See Resolver.host_name."""
+        try:
+            name = dns.reversename.from_address(address).to_text(omit_final_dot=True)
+        except dns.exception.SyntaxError as fault:
+            raise NoSuchDomain(address, "PTR", "it is no IP address") from fault
+        return (await self._ask(name, "PTR")).values[0]
+
+    async def text(self, name: str) -> tuple[str, ...]:
+        """See Resolver.text."""
+        return (await self._ask(_ascii(name, "TXT"), "TXT")).values
+
+    def forget(self) -> None:
+        """Ask everything anew, as after the configuration was read again. Raises OSError."""
+        self._kept.clear()
+        self._stub = None
+        self._ipv6_known_until = float("-inf")
+
+    # --- order ------------------------------------------------------------------------------
+
+    def _ordered(self, addresses: Iterable[str]) -> tuple[str, ...]:
+        """IPv6 first where there is a way to it (RFC 6724 in the case that matters), else last
+        of all and only where there is nothing else, so that the failure to connect is honest.
+        """
+        unique = list(dict.fromkeys(addresses))
+        six = [address for address in unique if ":" in address]
+        four = [address for address in unique if ":" not in address]
+        if not six or not four:
+            return tuple(unique)
+        if all(ipaddress.ip_address(address).is_loopback for address in unique):
+            # "localhost": most programs that listen there listen on 127.0.0.1 first.
+            return (*four, *six)
+        now = self._clock.monotonic()
+        if now >= self._ipv6_known_until:
+            self._has_ipv6 = self._ipv6_route()
+            self._ipv6_known_until = now + ROUTE_KEPT
+        return (*six, *four) if self._has_ipv6 else tuple(four)
+
+    # --- questions --------------------------------------------------------------------------
+
+    async def _ask(self, name: str, record_type: str) -> _Kept:
+        """The answer, from memory where it is still good. Raises ResolutionFailure."""
+        key = (name, record_type)
+        kept = self._kept.get(key)
+        if kept is None or kept.until <= self._clock.monotonic():
+            task = self._asking.get(key)
+            if task is None:
+                task = asyncio.ensure_future(self._look_up(name, record_type))
+                self._asking[key] = task
+                task.add_done_callback(lambda _: self._asking.pop(key, None))
+            # Whoever waits may give up; the others, and the memory, still want the answer.
+            kept = await asyncio.shield(task)
+        if kept.failure is not None:
+            failure = kept.failure
+            raise type(failure)(failure.name, failure.record_type, failure.reason)
+        return kept
+
+    async def _look_up(self, name: str, record_type: str) -> _Kept:
+        kept = await self._question(name, record_type)
+        if len(self._kept) >= self._maximum_answers:
+            self._make_room()
+        self._kept[name, record_type] = kept
+        return kept
+
+    def _make_room(self) -> None:
+        """Drop what is over; if that is nothing, the oldest tenth."""
+        now = self._clock.monotonic()
+        self._kept = {key: kept for key, kept in self._kept.items() if kept.until > now}
+        if len(self._kept) >= self._maximum_answers:
+            for key in list(self._kept)[: max(1, self._maximum_answers // 10)]:
+                del self._kept[key]
+
+    async def _question(self, name: str, record_type: str) -> _Kept:
+        """Ask the name servers once. Failures are part of the answer."""
+
+        def failed(kind: type[ResolutionFailure], reason: str, seconds: float) -> _Kept:
+            failure = kind(name, record_type, reason)
+            return _Kept(self._clock.monotonic() + seconds, (), failure=failure)
+
+        try:
+            # A name with a dot is complete; one without may be short for a neighbour's.
+            answer = await self._resolver().resolve(
+                name if "." not in name else f"{name}.",
+                record_type,
+                search="." not in name,
+                lifetime=self._question_seconds,
+            )
+        except dns.resolver.NXDOMAIN as absent:
+            responses = absent.kwargs.get("responses", {})
+            seconds = min((_absence(r) for r in responses.values()), default=ABSENCE_WITHOUT_SOA)
+            return failed(NoSuchDomain, "there is no such name (NXDOMAIN)", seconds)
+        except dns.resolver.NoAnswer as absent:
+            return failed(
+                NoSuchRecord, "there is no such record", _absence(absent.kwargs.get("response"))
+            )
+        except (dns.name.EmptyLabel, dns.name.LabelTooLong, dns.name.NameTooLong) as fault:
+            return failed(NoSuchDomain, f"it is no domain name: {fault}", ABSENCE_WITHOUT_SOA)
+        except dns.resolver.LifetimeTimeout:
+            return failed(
+                ResolutionTemporaryFailure,
+                f"no name server answered within {self._question_seconds:g} seconds",
+                FAILURE_KEPT,
+            )
+        except (dns.exception.DNSException, OSError) as fault:
+            # SERVFAIL and REFUSED of all servers, broken answers, no resolv.conf, no network.
+            return failed(ResolutionTemporaryFailure, str(fault)[:300], FAILURE_KEPT)
+        until = self._clock.monotonic() + min(
+            float(answer.chaining_result.minimum_ttl), LONGEST_KEPT
+        )
+        return _records(answer, until)
+
+    def _resolver(self) -> dns.asyncresolver.Resolver:
+        stub = self._stub
+        if stub is None:
+            stub = dns.asyncresolver.Resolver(configure=not self._nameservers)
+            if self._nameservers:
+                stub.nameservers = list(self._nameservers)
+            stub.port = self._port
+            stub.timeout = self._server_seconds
+            # Room for a large MX or TXT answer in one packet; TCP follows where it is cut.
+            stub.use_edns(0, 0, 1232)
+            self._stub = stub
+        return stub
+
+
+def _records(answer: dns.resolver.Answer, until: float) -> _Kept:
+    values: list[str] = []
+    preferences: list[int] = []
+    for record in list(answer)[:MAXIMUM_RECORDS]:
+        if isinstance(record, dns.rdtypes.ANY.MX.MX):
+            values.append(record.exchange.to_text(omit_final_dot=True).rstrip(".").lower())
+            preferences.append(record.preference)
+        elif isinstance(record, dns.rdtypes.ANY.PTR.PTR):
+            values.append(record.target.to_text(omit_final_dot=True).lower())
+        elif isinstance(record, dns.rdtypes.ANY.TXT.TXT):
+            values.append(b"".join(record.strings).decode("utf-8", "backslashreplace"))
+        else:
+            values.append(record.to_text())
+    return _Kept(until, tuple(values), tuple(preferences))
+
+
+def _absence(response: object) -> float:
+    """How long an absence may be kept, by the SOA that came with it (RFC 2308 5)."""
+    if isinstance(response, dns.message.Message):
+        for rrset in response.authority:
+            for record in rrset:
+                if isinstance(record, dns.rdtypes.ANY.SOA.SOA):
+                    return float(min(rrset.ttl, record.minimum, ABSENCE_KEPT))
+    return ABSENCE_WITHOUT_SOA
+
+
+def _address(host: str) -> str | None:
+    """The host itself where it is an IP address, with or without brackets."""
+    try:
+        return str(ipaddress.ip_address(host.strip("[]")))
+    except ValueError:
+        return None
+
+
+def _ascii(name: str, record_type: str) -> str:
+    """The name as the DNS has it: lower case, A-labels (RFC 5891), no final dot."""
+    bare = name.rstrip(".").lower()
+    if not bare:
+        raise NoSuchDomain(name, record_type, "the name is empty")
+    if bare.isascii():
+        return bare
+    try:
+        return idna.encode(bare, uts46=True).decode("ascii")
+    except idna.IDNAError as fault:
+        raise NoSuchDomain(name, record_type, f"it is no domain name: {fault}") from fault
