@@ -137,7 +137,8 @@ class _Waiting(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._ended = True
-        return True
+        # Half open until it is handed over; TLS has no such thing (RFC 8446 6.1).
+        return self._transport is None or self._transport.get_extra_info("ssl_object") is None
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._lost = (exc,)
