@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from waypost.delivery.lane import Lane
 from waypost.delivery.transcript import ConnectionRecorder, Transcript
 from waypost.net.clock import Clock
 from waypost.net.deadlines import NEVER, Deadlines
+from waypost.net.network import Network
 from waypost.smtp.client import ClientProtocol, ClientSettings
 from waypost.smtp.client_events import (
     Answered,
@@ -113,14 +115,12 @@ class Courier(asyncio.Protocol):
         self._deadlines = deadlines
         self._timeouts = timeouts
         self.recorder = ConnectionRecorder(clock.monotonic)
-        self.client = ClientProtocol(
-            ClientSettings(
-                hostname=settings.hostname,
-                use_pipelining=settings.pipelining,
-                use_chunking=settings.chunking,
-            ),
-            self.recorder.record,
+        self._client_settings = ClientSettings(
+            hostname=settings.hostname,
+            use_pipelining=settings.pipelining,
+            use_chunking=settings.chunking,
         )
+        self.client = ClientProtocol(self._client_settings, self.recorder.record)
         self.transport: asyncio.Transport | None = None
         self.deliveries: deque[Delivery] = deque()
         """Begun and not finished, oldest first; at most two."""
@@ -169,11 +169,44 @@ class Courier(asyncio.Protocol):
             self._step = None
             self.deadline = NEVER
 
-    def open(self, next_hop: str, tls: str) -> None:
+    def renew(self, *, encrypted: bool = False) -> None:
+        """Forget a connection that could not be used; the next one begins afresh."""
+        transport, self.transport = self.transport, None
+        if transport is not None:
+            transport.abort()
+        self._deadlines.remove(self)
+        self.client = ClientProtocol(
+            self._client_settings, self.recorder.record, encrypted=encrypted
+        )
+        self._lost = None
+        self.tls = ""
+
+    def connected_to(self, next_hop: str) -> None:
+        """The socket is connected to this host[address]:port."""
+        self.next_hop = next_hop
+        self.recorder.note(f"connected to {next_hop}")
+
+    def secured(self, tls: str) -> None:
+        """TLS is in force: version and cipher."""
+        self.tls = tls
+        self.recorder.note(tls)
+
+    async def upgrade(self, network: Network, tls: ssl.SSLContext, name: str) -> None:
+        """The handshake after 220 to STARTTLS. Raises OSError and ConnectionBroken."""
+        transport = self.transport
+        if transport is None:
+            raise ConnectionBroken("starttls", self._lost or "the connection is closed")
+        self.deadline = self._clock.monotonic() + self._timeouts["starttls"]
+        self._deadlines.add(self)
+        try:
+            self.transport = await network.start_tls(transport, self, tls, name)
+        finally:
+            self.deadline = NEVER
+        self.client.tls_established()
+
+    def open(self) -> None:
         """The session is ready for transactions."""
         self._opened_with = self.opening_transcript
-        self.next_hop = next_hop
-        self.tls = tls
         self.ready = True
         self._deadlines.add(self)
 

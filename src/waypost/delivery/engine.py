@@ -481,8 +481,9 @@ class Engine:
         transcript = Transcript(self._clock.monotonic())
         started_at = self._clock.now()
         courier.opening_transcript = transcript
+        courier.recorder.begin(transcript)
         try:
-            await self._opener.open(courier, lane, transcript)
+            await self._opener.open(courier, transcript)
         except OpeningFailed as failure:
             lane.opening.discard(courier)
             self._slots.release(lane.route, lane.destination)

@@ -55,8 +55,20 @@ class Intake:
     """One message on its way in."""
 
     __slots__ = (
-        "_dates", "_engine", "_envelope", "_head", "_head_size", "_messages", "_origin",
-        "_settings", "_spool", "_subject", "_message_id", "finishing", "refusal", "writer",
+        "_dates",
+        "_engine",
+        "_envelope",
+        "_head",
+        "_head_size",
+        "_message_id",
+        "_messages",
+        "_origin",
+        "_settings",
+        "_spool",
+        "_subject",
+        "finishing",
+        "refusal",
+        "writer",
     )  # fmt: skip
 
     def __init__(
@@ -113,7 +125,8 @@ class Intake:
         if block.received_count > settings.maximum_hops:
             self._refuse(
                 reply(
-                    554, "5.4.6",
+                    554,
+                    "5.4.6",
                     f"Mail loop: the message has passed {block.received_count} servers "
                     f"(at most {settings.maximum_hops})",
                 )  # fmt: skip

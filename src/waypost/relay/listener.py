@@ -60,6 +60,7 @@ class Listener:
         credentials: CredentialStore,
         intake: IntakeSettings,
         tls_context: Callable[[], ssl.SSLContext],
+        nonce: Callable[[], str],
         clock: Clock,
         deadlines: Deadlines,
     ) -> None:
@@ -76,6 +77,7 @@ class Listener:
         self.recipients = recipients
         self.credentials = credentials
         self.tls_context = tls_context
+        self.nonce = nonce
         self.clock = clock
         self.deadlines = deadlines
         self.dates = DateSource(clock)

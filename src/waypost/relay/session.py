@@ -290,7 +290,8 @@ class Session(asyncio.Protocol):
         self._decide_recipient(decision)
 
     async def _look_up(self, address: str) -> None:
-        self._decide_recipient(await self.listener.recipients.check(address))
+        now = self.listener.clock.monotonic()
+        self._decide_recipient(await self.listener.recipients.check(address, now))
         self._pump()
 
     def _decide_recipient(self, decision: Reply | None) -> None:
@@ -301,7 +302,7 @@ class Session(asyncio.Protocol):
         if decision is None:
             decision = listener.limits.recipient(self.address, identity.user, now)
         elif decision.is_permanent:
-            self._count_error(listener.limits.unknown_recipient(self.address, now))
+            self._count_error(listener.limits.error(self.address, now))
             if self.protocol.closing:
                 return
         self._decide(decision)
@@ -397,8 +398,15 @@ class Session(asyncio.Protocol):
         self._tls_text = f"{cipher[1]} {cipher[0]}" if cipher else ""
 
     def _on_auth(self, event: AuthenticationRequested) -> None:
-        self._authentication = Authentication(self.listener.credentials, event.mechanism)
+        listener = self.listener
+        self._authentication = Authentication(
+            listener.credentials, event.mechanism, listener.nonce(), self._may_authenticate
+        )
         self._start(self._authenticate(event.initial, first=True))
+
+    def _may_authenticate(self, user: str) -> Reply | None:
+        listener = self.listener
+        return listener.limits.may_authenticate(self.address, user, listener.clock.monotonic())
 
     def _on_auth_response(self, event: AuthenticationResponded) -> None:
         self._start(self._authenticate(event.response, first=False))
@@ -408,27 +416,26 @@ class Session(asyncio.Protocol):
         assert authentication is not None
         listener = self.listener
         step = await (authentication.start(data) if first else authentication.respond(data or b""))
+        if step.refusal is not None and step.refusal.code == 535:
+            user = authentication.attempted_user
+            listener.log.warning(
+                "authentication failed", client=self.address, user=user,
+                mechanism=authentication.mechanism,
+            )  # fmt: skip
+            await listener.clock.sleep(
+                listener.limits.authentication_failed(
+                    self.address, user, listener.clock.monotonic()
+                )
+            )
+        if not self.protocol.waiting:
+            return  # the connection has ended while we thought
         if step.challenge is not None:
             self.protocol.challenge(step.challenge)
         elif step.user is not None:
-            refusal = listener.limits.authenticated(
-                self.address, step.user, listener.clock.monotonic()
-            )
-            if refusal is None:
-                self.protocol.authenticated(step.user)
-                self._identify(step.user)
-            else:
-                self.protocol.answer(refusal)
+            self.protocol.authenticated(step.user)
+            self._identify(step.user)
         else:
-            wait = listener.limits.authentication_failed(
-                self.address, authentication.attempted_user, listener.clock.monotonic()
-            )
-            listener.log.warning(
-                "authentication failed", client=self.address, mechanism=authentication.name
-            )
-            await listener.clock.sleep(wait)
-            if not self.protocol.waiting:
-                return
+            assert step.refusal is not None
             self.protocol.answer(step.refusal)
         self._pump()
 
@@ -440,7 +447,7 @@ class Session(asyncio.Protocol):
 
     def _on_refused(self, _event: CommandRefused) -> None:
         now = self.listener.clock.monotonic()
-        self._count_error(self.listener.limits.bad_command(self.address, now))
+        self._count_error(self.listener.limits.error(self.address, now))
 
     def _count_error(self, farewell: Reply | None) -> None:
         if farewell is not None and not self.protocol.closing:
@@ -459,18 +466,18 @@ def protocol_type(*, extended: bool, encrypted: bool, authenticated: bool, smtpu
 
 
 _HANDLERS: Final[dict[type, Callable[[Session, Any], None]]] = {
-    HelloReceived: Session._on_hello,  # noqa: SLF001 - the table of this class
-    MailReceived: Session._on_mail,  # noqa: SLF001
-    RecipientReceived: Session._on_rcpt,  # noqa: SLF001
-    ContentRequested: Session._on_content,  # noqa: SLF001
-    ContentReceived: Session._on_piece,  # noqa: SLF001
-    ContentEnded: Session._on_end,  # noqa: SLF001
-    TransactionDropped: Session._on_drop,  # noqa: SLF001
-    TlsRequested: Session._on_starttls,  # noqa: SLF001
-    AuthenticationRequested: Session._on_auth,  # noqa: SLF001
-    AuthenticationResponded: Session._on_auth_response,  # noqa: SLF001
-    AuthenticationCancelled: Session._on_auth_cancelled,  # noqa: SLF001
-    VerifyReceived: Session._on_verify,  # noqa: SLF001
-    CommandRefused: Session._on_refused,  # noqa: SLF001
-    QuitReceived: Session._on_quit,  # noqa: SLF001
+    HelloReceived: Session._on_hello,
+    MailReceived: Session._on_mail,
+    RecipientReceived: Session._on_rcpt,
+    ContentRequested: Session._on_content,
+    ContentReceived: Session._on_piece,
+    ContentEnded: Session._on_end,
+    TransactionDropped: Session._on_drop,
+    TlsRequested: Session._on_starttls,
+    AuthenticationRequested: Session._on_auth,
+    AuthenticationResponded: Session._on_auth_response,
+    AuthenticationCancelled: Session._on_auth_cancelled,
+    VerifyReceived: Session._on_verify,
+    CommandRefused: Session._on_refused,
+    QuitReceived: Session._on_quit,
 }

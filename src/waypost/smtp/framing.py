@@ -13,15 +13,14 @@ from typing import Final
 END_OF_DATA: Final = b"\r\n.\r\n"
 
 _BARE_END = re.compile(rb"(?:(?<!\r)\n\.\r?\n|\r\n\.\n|\r\.\r)\Z")
-_NO_LINE_END = bytes(byte for byte in range(256) if byte not in b"\r\n")
-_PAIRS = b"\r\n" * 4096
+_LONE_CR = re.compile(rb"\r(?!\n)")
 _ANY_LINE_END = re.compile(rb"\r\n|\r|\n")
 
 
 def has_bare_line_end(content: bytes) -> bool:
     """Whether a CR or LF stands alone. `content` must not be cut between CR and LF."""
-    ends = content.translate(None, _NO_LINE_END)  # what is left of proper lines: CRLFCRLFCRLF...
-    return ends != (_PAIRS[: len(ends)] if len(ends) <= len(_PAIRS) else b"\r\n" * (len(ends) // 2))
+    # When every CR has its LF, as many LFs as CRs leave no LF alone.
+    return _LONE_CR.search(content) is not None or content.count(b"\n") != content.count(b"\r")
 
 
 def normalise_line_ends(content: bytes) -> bytes:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from waypost.smtp.framing import normalise_line_ends
+from waypost.smtp.framing import has_bare_line_end, normalise_line_ends
 
 FINAL_DOT: Final = b".\r\n"
 
@@ -33,9 +33,7 @@ class BareLineEnd(ValueError):
 
 def check_line_ends(content: bytes, offset: int = 0) -> None:
     """Raise BareLineEnd where a CR or LF stands alone. `content` is not cut between CR and LF."""
-    # Taking all CR and LF away shortens it by two for each CRLF; by more, if one stands alone.
-    pairs = content.count(b"\r\n")
-    if len(content) - len(content.translate(None, b"\r\n")) == 2 * pairs:
+    if not has_bare_line_end(content):
         return
     found = _BARE.search(content)
     raise BareLineEnd(offset + (found.start() if found is not None else 0))

@@ -1,0 +1,338 @@
+"""Opening a connection: from a route to a session that takes mail.
+
+The next hops of the route are tried in their order, and every address of a host, until one is
+ready (RFC 5321 5.1). What each said stands in the transcript, so that the last failure does not
+hide the first. TLS follows the next hop's mode: `required` and `implicit` never fall back;
+`opportunistic` goes on in the clear where TLS is not offered, and, only where nothing is verified,
+also where the handshake fails (RFC 7435): the bytes are no less safe than without the offer.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Final
+
+from waypost.delivery.backoff import Circuits
+from waypost.delivery.chance import Chance
+from waypost.delivery.courier import ConnectionBroken, Courier, CourierSettings, Dispatcher
+from waypost.delivery.exchangers import DestinationFailure, Exchanger, Exchangers
+from waypost.delivery.lane import Lane
+from waypost.delivery.route import MxDelivery, NextHop, Smarthost, TlsMode
+from waypost.delivery.routing import next_hops
+from waypost.delivery.transcript import Transcript
+from waypost.net.clock import Clock
+from waypost.net.deadlines import Deadlines
+from waypost.net.happy_eyeballs import ConnectFailure, Target, connect_first
+from waypost.net.network import Network
+from waypost.net.resolver import ResolutionFailure, Resolver
+from waypost.net.tls import client_context, describe_tls, explain_tls_error
+from waypost.smtp.auth import AuthenticationFailure, Password, choose_mechanism
+from waypost.smtp.client_events import (
+    Authenticated,
+    AuthenticationRefused,
+    Capable,
+    ClientEvent,
+    Greeted,
+    GreetingRefused,
+    HelloRefused,
+    TlsReady,
+    TlsRefused,
+)
+from waypost.smtp.client_states import DEFAULT_TIMEOUTS
+from waypost.smtp.reply import Reply
+
+CONNECT_SECONDS: Final = 30.0
+"""For one host, over all its addresses."""
+
+MAXIMUM_HOSTS: Final = 8
+"""Hosts tried in one opening."""
+
+
+@dataclass(frozen=True, slots=True)
+class HostFailure:
+    """Why one host could not be used."""
+
+    host: str
+    stage: str
+    """resolve, connect, or a stage of the client protocol."""
+    reply: Reply | None
+    text: str
+    timed_out: bool = False
+    handshake: bool = False
+    """TLS was offered and its handshake failed."""
+
+
+class OpeningFailed(Exception):
+    """No next hop could be used. `failures` in the order in which they were tried."""
+
+    def __init__(
+        self, failures: tuple[HostFailure, ...], destination: DestinationFailure | None = None
+    ) -> None:
+        self.failures = failures
+        self.destination = destination
+        """The DNS says that there is nowhere to deliver to, or could not be asked."""
+        last = failures[-1] if failures else None
+        self.next_hop = last.host if last else ""
+        super().__init__(last.text if last else str(destination))
+
+
+class _HostUnusable(Exception):
+    def __init__(self, failure: HostFailure) -> None:
+        self.failure = failure
+        super().__init__(failure.text)
+
+
+class Opener:
+    """Makes couriers and opens their connections."""
+
+    def __init__(
+        self,
+        hostname: str,
+        network: Network,
+        resolver: Resolver,
+        exchangers: Exchangers,
+        circuits: Circuits,
+        chance: Chance,
+        nonce: Callable[[], str],
+        clock: Clock,
+        deadlines: Deadlines,
+        idle_seconds: float = 10.0,
+        timeouts: dict[str, float] | None = None,
+    ) -> None:
+        self._hostname = hostname
+        self._network = network
+        self._resolver = resolver
+        self._exchangers = exchangers
+        self._circuits = circuits
+        self._chance = chance
+        self._nonce = nonce
+        self._clock = clock
+        self._deadlines = deadlines
+        self._idle_seconds = idle_seconds
+        self._timeouts: dict[str, float] = {**DEFAULT_TIMEOUTS, **(timeouts or {})}
+
+    def courier(self, lane: Lane, dispatcher: Dispatcher) -> Courier:
+        """A courier without a connection."""
+        route = lane.route
+        settings = CourierSettings(
+            hostname=self._hostname,
+            messages_per_connection=route.limits.messages_per_connection,
+            idle_seconds=self._idle_seconds,
+            pipelining=route.pipelining,
+            chunking=route.chunking,
+        )
+        return self._new(settings, lane, dispatcher, route.via[0])
+
+    def _new(
+        self, settings: CourierSettings, lane: Lane, dispatcher: Dispatcher, hop: NextHop
+    ) -> Courier:
+        timeouts = self._timeouts
+        if isinstance(hop, Smarthost | MxDelivery):
+            if hop.timeout is not None:
+                timeouts = dict.fromkeys(timeouts, hop.timeout)
+            if hop.ehlo is not None:
+                settings = replace(settings, hostname=hop.ehlo)
+        return Courier(settings, lane, dispatcher, self._clock, self._deadlines, timeouts)
+
+    async def open(self, courier: Courier, transcript: Transcript) -> None:
+        """Connect the courier to the first next hop that is ready. Raises OpeningFailed."""
+        route = courier.lane.route
+        now = self._clock.monotonic()
+        hops = next_hops(route, self._chance, lambda hop: self._circuits.is_suspended(hop, now))
+        hops = hops or route.via  # all are suspended: the lane's own back-off has let us try
+        failures: list[HostFailure] = []
+        tried = 0
+        for hop in hops:
+            try:
+                candidates = await self._candidates(courier, hop)
+            except ResolutionFailure as fault:
+                failures.append(HostFailure(fault.name, "resolve", None, str(fault)))
+                self._note(transcript, str(fault))
+                continue
+            except DestinationFailure as fault:
+                self._note(transcript, str(fault))
+                raise OpeningFailed(tuple(failures), fault) from fault
+            for candidate in candidates:
+                tried += 1
+                if tried > MAXIMUM_HOSTS:
+                    break
+                failure = await self._try(courier, hop, candidate, transcript)
+                if failure is None:
+                    courier.open()
+                    return
+                failures.append(failure)
+        raise OpeningFailed(tuple(failures))
+
+    async def _try(
+        self, courier: Courier, hop: NextHop, candidate: Exchanger, transcript: Transcript
+    ) -> HostFailure | None:
+        """Try one host, a second time without TLS where that may be; None when it is ready."""
+        assert isinstance(hop, Smarthost | MxDelivery)
+        failure: HostFailure | None = None
+        for mode in (hop.tls, TlsMode.NONE):
+            courier.renew(encrypted=hop.tls is TlsMode.IMPLICIT)
+            try:
+                await self._session(courier, hop, candidate, mode)
+            except _HostUnusable as unusable:
+                failure = unusable.failure
+                self._note(transcript, failure.text)
+                courier.renew()
+                if not (
+                    failure.handshake and mode is TlsMode.OPPORTUNISTIC and not hop.verify
+                ):
+                    break
+            else:
+                if isinstance(hop, Smarthost):
+                    self._circuits.succeeded(hop)
+                return None
+        assert failure is not None
+        if isinstance(hop, Smarthost):
+            self._circuits.failed(hop, self._clock.monotonic(), failure.text)
+        return failure
+
+    def _note(self, transcript: Transcript, text: str) -> None:
+        transcript.add(self._clock.monotonic(), "*", text)
+
+    async def _candidates(self, courier: Courier, hop: NextHop) -> tuple[Exchanger, ...]:
+        if isinstance(hop, MxDelivery):
+            found = await self._exchangers.find(
+                courier.lane.destination,
+                port=hop.port,
+                allow_private_addresses=courier.lane.route.allow_private_addresses,
+            )
+            for note in found.notes:
+                courier.recorder.note(note)
+            return found.hosts
+        assert isinstance(hop, Smarthost), "the sandbox needs no connection"
+        if hop.is_unix:
+            return (Exchanger(hop.host, 0, (hop.host,)),)
+        return (Exchanger(hop.host, 0, await self._resolver.addresses(hop.host)),)
+
+    async def _session(
+        self, courier: Courier, hop: Smarthost | MxDelivery, candidate: Exchanger, mode: TlsMode
+    ) -> None:
+        """Connect, greet, encrypt, authenticate. Raises _HostUnusable."""
+        place = f"{candidate.host}:{hop.port}"
+        try:
+            await self._connect(courier, hop, candidate, place)
+            await self._greeting(courier, place)
+            capable = await self._hello(courier, place)
+            if mode in (TlsMode.REQUIRED, TlsMode.OPPORTUNISTIC):
+                capable = await self._start_tls(courier, hop, candidate, place, capable)
+            if isinstance(hop, Smarthost) and hop.credentials is not None:
+                await self._authenticate(courier, hop, place, capable)
+        except ConnectionBroken as broken:
+            raise _HostUnusable(
+                HostFailure(place, broken.stage, None, f"{place}: {broken}", broken.timed_out)
+            ) from broken
+
+    async def _connect(
+        self, courier: Courier, hop: Smarthost | MxDelivery, candidate: Exchanger, place: str
+    ) -> None:
+        implicit = hop.tls is TlsMode.IMPLICIT
+        name = (hop.server_name if isinstance(hop, Smarthost) else None) or candidate.host
+        try:
+            connected = await connect_first(
+                self._network,
+                self._clock,
+                lambda: courier,
+                tuple(
+                    Target(candidate.host, address, hop.port) for address in candidate.addresses
+                ),
+                tls=self._context(hop) if implicit else None,
+                server_name=name if implicit else None,
+                source=hop.source,
+                attempt_seconds=CONNECT_SECONDS,
+            )
+        except ConnectFailure as fault:
+            timed_out = any(isinstance(error, TimeoutError) for _, error in fault.attempts)
+            raise _HostUnusable(
+                HostFailure(place, "connect", None, f"cannot connect: {fault}", timed_out)
+            ) from fault
+        courier.connected_to(str(connected.target))
+        if implicit:
+            courier.secured(_tls_text(courier))
+
+    async def _greeting(self, courier: Courier, place: str) -> None:
+        event = await courier.step()
+        if not isinstance(event, Greeted):
+            raise _unusable(place, "greeting", event)
+
+    async def _hello(self, courier: Courier, place: str) -> Capable:
+        event = await courier.step(courier.client.hello)
+        if not isinstance(event, Capable):
+            raise _unusable(place, "ehlo", event)
+        return event
+
+    async def _start_tls(
+        self,
+        courier: Courier,
+        hop: Smarthost | MxDelivery,
+        candidate: Exchanger,
+        place: str,
+        capable: Capable,
+    ) -> Capable:
+        required = hop.tls is TlsMode.REQUIRED
+        if not capable.capabilities.starttls:
+            if required:
+                raise _HostUnusable(
+                    HostFailure(place, "starttls", None, f"{place} does not offer STARTTLS")
+                )
+            return capable
+        event = await courier.step(courier.client.start_tls)
+        if not isinstance(event, TlsReady):
+            if required or not isinstance(event, TlsRefused):
+                raise _unusable(place, "starttls", event)
+            return capable
+        name = (hop.server_name if isinstance(hop, Smarthost) else None) or candidate.host
+        try:
+            await courier.upgrade(self._network, self._context(hop), name)
+        except (OSError, EOFError) as fault:
+            text = f"{place}: TLS failed: {explain_tls_error(fault, name).text}"
+            raise _HostUnusable(
+                HostFailure(place, "starttls", None, text, handshake=True)
+            ) from fault
+        courier.secured(_tls_text(courier))
+        return await self._hello(courier, place)
+
+    def _context(self, hop: Smarthost | MxDelivery) -> ssl.SSLContext:
+        return client_context(verify=hop.verify, ca_file=hop.ca_file)
+
+    async def _authenticate(
+        self, courier: Courier, hop: Smarthost, place: str, capable: Capable
+    ) -> None:
+        given = hop.credentials
+        assert given is not None
+        try:
+            mechanism = choose_mechanism(
+                Password(given.user, given.password),
+                capable.capabilities.auth,
+                encrypted=courier.client.encrypted,
+                nonce=self._nonce(),
+                allowed=(given.mechanism,) if given.mechanism else None,
+                allow_clear_text=hop.clear_text_auth,
+            )
+        except AuthenticationFailure as fault:
+            raise _HostUnusable(HostFailure(place, "auth", None, f"{place}: {fault}")) from fault
+        event = await courier.step(lambda: courier.client.authenticate(mechanism))
+        if not isinstance(event, Authenticated):
+            raise _unusable(place, "auth", event)
+
+
+def _tls_text(courier: Courier) -> str:
+    transport = courier.transport
+    connection = transport.get_extra_info("ssl_object") if transport is not None else None
+    return str(describe_tls(connection)) if connection is not None else "TLS"
+
+
+def _unusable(place: str, stage: str, event: ClientEvent) -> _HostUnusable:
+    """The failure that an event means which is not the one hoped for."""
+    answer: Reply | None = None
+    if isinstance(
+        event, GreetingRefused | HelloRefused | TlsRefused | AuthenticationRefused
+    ) or hasattr(event, "reply"):
+        answer = event.reply
+    said = f"{place} said {answer}" if answer is not None else f"{place}: {type(event).__name__}"
+    return _HostUnusable(HostFailure(place, stage, answer, f"{said} (at {stage})"))
