@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -53,12 +53,21 @@ class DestinationFailure(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class Exchanger:
     """One host to try, with its addresses in the order to try them."""
 
     host: str
     preference: int
     addresses: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Candidates:
+    """The hosts to try, best first, and what was left out and why."""
+
+    hosts: tuple[Exchanger, ...]
+    notes: tuple[str, ...] = ()
+    """For the transcript."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +95,7 @@ class _Looked:
     is_us: bool
 
 
-class ExchangerFinder:
+class Exchangers:
     """Finds the exchangers of domains."""
 
     def __init__(
@@ -102,12 +111,8 @@ class ExchangerFinder:
         *,
         port: int = 25,
         allow_private_addresses: bool = False,
-        note: Callable[[str], None] | None = None,
-    ) -> tuple[Candidate, ...]:
-        """The hosts to try for a domain or an address literal, best first.
-
-        `note` is told what was left out and why, for the transcript. Raises DestinationFailure.
-        """
+    ) -> Candidates:
+        """The hosts to try for a domain or an address literal. Raises DestinationFailure."""
         notes: list[str] = []
         if domain.startswith("["):
             records = [MailExchanger(0, _literal(domain))]
@@ -117,13 +122,10 @@ class ExchangerFinder:
             *(self._look(record, port, allow_private_addresses) for record in records)
         )
         own = min((one.record.preference for one in looked if one.is_us), default=None)
-        candidates = _sorted_out(looked, own, notes)
-        if note is not None:
-            for text in notes:
-                note(text)
-        if not candidates:
+        hosts = _sorted_out(looked, own, notes)
+        if not hosts:
             raise _nothing_left(domain, looked, own, notes)
-        return candidates
+        return Candidates(hosts, tuple(notes))
 
     async def _records(self, domain: str, notes: list[str]) -> list[MailExchanger]:
         """The MX records in the order to try them, or the domain itself where there are none."""
@@ -189,9 +191,9 @@ class ExchangerFinder:
 
 def _sorted_out(
     looked: Sequence[_Looked], own: int | None, notes: list[str]
-) -> tuple[Candidate, ...]:
+) -> tuple[Exchanger, ...]:
     """The hosts that may be tried; what is left out is noted."""
-    candidates: list[Candidate] = []
+    hosts: list[Exchanger] = []
     for one in looked:
         record = one.record
         name = f"{record.host} (preference {record.preference})"
@@ -206,8 +208,8 @@ def _sorted_out(
             for address, network in one.refused
         )
         if one.addresses:
-            candidates.append(Candidate(record.host, record.preference, one.addresses))
-    return tuple(candidates)
+            hosts.append(Exchanger(record.host, record.preference, one.addresses))
+    return tuple(hosts)
 
 
 def _nothing_left(

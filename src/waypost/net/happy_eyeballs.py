@@ -11,23 +11,52 @@ from __future__ import annotations
 import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Generic
 
 from waypost.net.clock import Clock
-from waypost.net.network import Network
-from waypost.net.tls import explain_tls_failure
+from waypost.net.network import Network, ProtocolType
+from waypost.net.tls import explain_tls_error
 
 STAGGER_SECONDS: Final = 0.25
 """RFC 8305 5, "Connection Attempt Delay"."""
 
-CONNECT_SECONDS: Final = 30.0
-"""For all addresses together, with TLS where that comes first."""
+ATTEMPT_SECONDS: Final = 30.0
+"""The longest to wait after the last address was begun, with TLS where that comes first."""
 
 MAXIMUM_EARLY_BYTES: Final = 65536
 """What a peer may send before its connection has been chosen."""
 
-Target = tuple[str, int]
-"""An IP address (or "unix:/path") and a port."""
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One address to try. `host` is the name it was found under."""
+
+    host: str
+    address: str
+    """An IP address, or "unix:/path"."""
+    port: int
+
+    @property
+    def is_unix(self) -> bool:
+        """Whether it is a unix socket."""
+        return self.address.startswith("unix:")
+
+    def __str__(self) -> str:
+        if self.is_unix:
+            return self.address
+        return f"{'' if self.host == self.address else self.host}[{self.address}]:{self.port}"
+
+
+@dataclass(frozen=True, slots=True)
+class Connected(Generic[ProtocolType]):
+    """The connection that won."""
+
+    transport: asyncio.Transport
+    protocol: ProtocolType
+    target: Target
+    attempts: tuple[tuple[Target, Exception], ...]
+    """What failed before."""
 
 
 class ConnectFailure(Exception):
@@ -41,7 +70,7 @@ class ConnectFailure(Exception):
         self.attempts = tuple(attempts)
         self.timed_out = any(isinstance(error, TimeoutError) for _, error in self.attempts)
         """Some address did not answer at all."""
-        said = "; ".join(f"{place(target)}: {in_words(error)}" for target, error in self.attempts)
+        said = "; ".join(f"{target}: {in_words(error)}" for target, error in self.attempts)
         super().__init__(said or "there is no address to connect to")
 
     @property
@@ -53,18 +82,10 @@ class ConnectFailure(Exception):
         return None
 
 
-def place(target: Target) -> str:
-    """A target as people write it."""
-    address, port = target
-    if address.startswith("unix:"):
-        return address
-    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
-
-
 def in_words(error: Exception) -> str:
     """An error of a connection attempt in words."""
     if isinstance(error, ssl.SSLError):
-        return explain_tls_failure(error).text
+        return explain_tls_error(error).text
     if isinstance(error, OSError) and error.strerror:
         return error.strerror
     return str(error) or type(error).__name__
@@ -74,7 +95,7 @@ def interleave(targets: Iterable[Target]) -> list[Target]:
     """Addresses of the two families in turn, beginning with the family of the first."""
     families: dict[bool, list[Target]] = {}
     for target in targets:
-        families.setdefault(":" in target[0], []).append(target)
+        families.setdefault(":" in target.address, []).append(target)
     lists = list(families.values())
     if len(lists) < 2:
         return lists[0] if lists else []
@@ -88,33 +109,38 @@ def interleave(targets: Iterable[Target]) -> list[Target]:
 async def connect_first(
     network: Network,
     clock: Clock,
-    factory: Callable[[], asyncio.Protocol],
+    factory: Callable[[], ProtocolType],
     targets: Sequence[Target],
     *,
     tls: ssl.SSLContext | None = None,
     server_name: str | None = None,
     source: str | None = None,
-    timeout: float = CONNECT_SECONDS,  # noqa: ASYNC109 (on the clock that is passed in)
-) -> str:
-    """Connect to the first target that answers, within `timeout` seconds; its address.
+    attempt_seconds: float = ATTEMPT_SECONDS,
+) -> Connected[ProtocolType]:
+    """Connect to the first target that answers.
 
     `factory` is called once, for the connection that won, and its protocol has the connection.
-    With `tls` the handshake is part of an attempt. Raises ConnectFailure.
+    With `tls` the handshake is part of an attempt; `server_name` is by default the target's host.
+    Raises ConnectFailure.
     """
 
     async def attempt(target: Target) -> tuple[asyncio.Transport, _Waiting]:
-        address, port = target
         # A source of the other family cannot be used, and would only hide the real error.
-        fits = source is not None and (":" in source) == (":" in address)
+        fits = source is not None and (":" in source) == (":" in target.address)
         return await network.connect(
-            _Waiting, address, port, tls=tls, server_name=server_name,
-            source=source if fits and not address.startswith("unix:") else None,
-        )  # fmt: skip
+            _Waiting,
+            target.address,
+            target.port,
+            tls=tls,
+            server_name=(server_name or target.host) if tls is not None else None,
+            source=source if fits and not target.is_unix else None,
+        )
 
-    race = _Race(clock, attempt, interleave(targets))
-    transport, waiting, target = await race.run(timeout)
-    waiting.hand_over(transport, factory())
-    return target[0]
+    race = _Race(clock, attempt, interleave(targets), attempt_seconds)
+    transport, waiting, target = await race.run()
+    protocol = factory()
+    waiting.hand_over(transport, protocol)
+    return Connected(transport, protocol, target, tuple(race.failed))
 
 
 class _Waiting(asyncio.Protocol):
@@ -166,38 +192,39 @@ class _Race:
         clock: Clock,
         attempt: Callable[[Target], Coroutine[object, object, _Made]],
         targets: list[Target],
+        seconds: float,
     ) -> None:
         self._clock = clock
         self._attempt = attempt
         self._waiting = targets[::-1]
         self._running: dict[asyncio.Task[_Made], Target] = {}
-        self._failed: list[tuple[Target, Exception]] = []
+        self._seconds = seconds
         self._stagger: asyncio.Task[None] | None = None
+        self._over: asyncio.Task[None] | None = None
+        self.failed: list[tuple[Target, Exception]] = []
 
-    async def run(self, seconds: float) -> tuple[asyncio.Transport, _Waiting, Target]:
+    async def run(self) -> tuple[asyncio.Transport, _Waiting, Target]:
         """The winner. Raises ConnectFailure."""
-        over = asyncio.ensure_future(self._clock.sleep(seconds))
         try:
             while self._waiting or self._running:
                 self._begin_next()
-                watched: list[asyncio.Task[_Made] | asyncio.Task[None]] = [*self._running, over]
-                if self._waiting and self._stagger is not None:
-                    watched.append(self._stagger)
-                await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+                timers = (self._over, self._stagger if self._waiting else None)
+                await asyncio.wait(
+                    [*self._running, *(timer for timer in timers if timer is not None)],
+                    return_when=asyncio.FIRST_COMPLETED,
+                )
                 won = self._collect()
                 if won is not None:
                     return won
-                if over.done():
+                if not self._waiting and self._over is not None and self._over.done():
                     break
-            late = TimeoutError(f"no answer within {seconds:g} seconds")
-            never = TimeoutError(f"not tried within {seconds:g} seconds")
-            self._failed += [(target, late) for target in self._running.values()]
-            self._failed += [(target, never) for target in reversed(self._waiting)]
-            raise ConnectFailure(self._failed)
+            late = TimeoutError(f"no answer within {self._seconds:g} seconds")
+            self.failed += [(target, late) for target in self._running.values()]
+            raise ConnectFailure(self.failed)
         finally:
-            over.cancel()
-            if self._stagger is not None:
-                self._stagger.cancel()
+            for timer in (self._over, self._stagger):
+                if timer is not None:
+                    timer.cancel()
             for task in self._running:
                 _call_off(task)
 
@@ -206,11 +233,13 @@ class _Race:
         stagger = self._stagger
         if not self._waiting or (self._running and stagger is not None and not stagger.done()):
             return
-        if stagger is not None:
-            stagger.cancel()
+        for timer in (stagger, self._over):
+            if timer is not None:
+                timer.cancel()
         target = self._waiting.pop()
         self._running[asyncio.ensure_future(self._attempt(target))] = target
         self._stagger = asyncio.ensure_future(self._clock.sleep(STAGGER_SECONDS))
+        self._over = asyncio.ensure_future(self._clock.sleep(self._seconds))
 
     def _collect(self) -> tuple[asyncio.Transport, _Waiting, Target] | None:
         """Look at the attempts that have ended: the winner, if there is one."""
@@ -220,7 +249,7 @@ class _Race:
                 return (*task.result(), self._running.pop(task))
             if not isinstance(error, OSError | EOFError | ValueError):
                 raise error  # not of the network: a fault of the program
-            self._failed.append((self._running.pop(task), error))
+            self.failed.append((self._running.pop(task), error))
             if self._stagger is not None:
                 self._stagger.cancel()
                 self._stagger = None  # the next need not wait (RFC 8305 5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from dataclasses import dataclass
 from functools import lru_cache
@@ -18,7 +17,7 @@ MAXIMUM_NAMES: Final = 100
 
 @dataclass(frozen=True, slots=True)
 class TlsDescription:
-    """What a TLS connection has."""
+    """What the connection of a transport's "ssl_object" has."""
 
     version: str
     """TLSv1.3"""
@@ -80,16 +79,8 @@ def client_context(
     return context
 
 
-def describe_connection(transport: asyncio.BaseTransport | None) -> TlsDescription | None:
-    """What the TLS connection under a transport has; None where it has no TLS."""
-    connection = transport.get_extra_info("ssl_object") if transport is not None else None
-    if isinstance(connection, ssl.SSLObject | ssl.SSLSocket):
-        return describe_tls(connection)
-    return None
-
-
 def describe_tls(connection: ssl.SSLObject | ssl.SSLSocket) -> TlsDescription:
-    """What a TLS connection has."""
+    """What the connection of a transport's "ssl_object" has."""
     cipher = connection.cipher()
     name, _, bits = cipher if cipher is not None else ("", "", 0)
     context = connection.context
@@ -125,7 +116,7 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
     return (*hosts, *(str(address) for address in addresses))[:MAXIMUM_NAMES]
 
 
-def explain_tls_failure(error: Exception, server_name: str | None = None) -> TlsProblem:
+def explain_tls_error(error: Exception, server_name: str | None = None) -> TlsProblem:
     """A failed handshake in plain words."""
     if isinstance(error, ssl.SSLCertVerificationError):
         fault = fault_of_certificate(error.verify_code)
