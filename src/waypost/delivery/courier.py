@@ -14,7 +14,7 @@ import ssl
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Protocol, cast
 
 from waypost.delivery.lane import Lane
 from waypost.delivery.transcript import ConnectionRecorder, Transcript
@@ -35,6 +35,9 @@ from waypost.smtp.client_events import (
 from waypost.smtp.client_states import Stage
 from waypost.smtp.client_transaction import Transaction, TransactionOutcome
 from waypost.spool.contract import Body, BodyDamaged, QueuedMessage
+
+IDLE_SECONDS: Final = 60.0
+"""For moments at which nothing is waited for, so that even a fault of ours ends."""
 
 QUIT_SECONDS: Final = 5.0
 """How long a reply to QUIT is waited for."""
@@ -147,8 +150,7 @@ class Courier(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The socket is connected, or TLS is established over it."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
+        self.transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
         self._lost = None
 
     async def step(self, begin: Callable[[], None] | None = None) -> ClientEvent:
@@ -160,7 +162,7 @@ class Courier(asyncio.Protocol):
         if begin is not None:
             begin()
         stage = self.client.stage
-        self.deadline = self._clock.monotonic() + self._timeouts[stage]
+        self.deadline = self._clock.monotonic() + self._timeouts.get(stage, IDLE_SECONDS)
         self._deadlines.add(self)
         self._flush()
         try:
@@ -222,9 +224,15 @@ class Courier(asyncio.Protocol):
                 self._begin_next()
             self._flush()
             if self.deliveries:
-                self.deadline = self._clock.monotonic() + self._timeouts[client.stage]
+                self.deadline = self._clock.monotonic() + self._timeouts.get(
+                    client.stage, IDLE_SECONDS
+                )
             elif self.retiring and client.can_begin:
                 self.retire()
+
+    def _push_deadline(self) -> None:
+        seconds = self._timeouts.get(self.client.stage, IDLE_SECONDS)
+        self.deadline = self._clock.monotonic() + seconds
 
     def _events(self, events: list[ClientEvent]) -> None:
         for event in events:
@@ -260,10 +268,8 @@ class Courier(asyncio.Protocol):
                 self.retire()
             return
         stage = self.client.stage
-        seconds = self._timeouts[stage]
-        self._break(
-            ConnectionBroken(stage, f"no progress for {seconds:g} seconds", timed_out=True)
-        )
+        seconds = self._timeouts.get(stage, IDLE_SECONDS)
+        self._break(ConnectionBroken(stage, f"no progress for {seconds:g} seconds", timed_out=True))
 
     # --- transactions -----------------------------------------------------------------------
 
@@ -272,7 +278,9 @@ class Courier(asyncio.Protocol):
         self._begin_next()
         self._flush()
         if self.deliveries:
-            self.deadline = self._clock.monotonic() + self._timeouts[self.client.stage]
+            self.deadline = self._clock.monotonic() + self._timeouts.get(
+                self.client.stage, IDLE_SECONDS
+            )
 
     def retire(self) -> None:
         """Take nothing more; QUIT when the last transaction is done."""

@@ -10,20 +10,28 @@ is in memory is bounded by `window` messages, however many are queued.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from waypost.delivery.chance import Chance
 from waypost.delivery.courier import ConnectionBroken, Courier, Delivery
-from waypost.delivery.judgement import Judge, Judgement
+from waypost.delivery.judgement import (
+    outcome_of_opening,
+    outcomes_of_transaction,
+    peer_of,
+    state_after,
+)
 from waypost.delivery.lane import Lane
 from waypost.delivery.notices import Notices
 from waypost.delivery.opening import Opener, OpeningFailed
+from waypost.delivery.outcome import Outcome
 from waypost.delivery.route import Route
 from waypost.delivery.routing import RoutingTable
 from waypost.delivery.slots import Slots
 from waypost.delivery.transcript import Transcript
 from waypost.delivery.window import Backlog
+from waypost.mail.notification import MAXIMUM_RETURNED, Action
 from waypost.net.clock import Clock, Timer
 from waypost.smtp.client_transaction import TransactionOutcome
 from waypost.smtp.envelope import Envelope
@@ -31,6 +39,7 @@ from waypost.spool.contract import (
     AttemptRecord,
     Body,
     BodyDamaged,
+    BodyWriter,
     NewMessage,
     QueuedMessage,
     QueuedRecipient,
@@ -89,8 +98,8 @@ class Engine:
         routing: RoutingTable,
         slots: Slots,
         opener: Opener,
-        judge: Judge,
         notices: Notices,
+        chance: Chance,
         clock: Clock,
     ) -> None:
         self.settings = settings
@@ -98,8 +107,8 @@ class Engine:
         self._spool = spool
         self._slots = slots
         self._opener = opener
-        self._judge = judge
         self._notices = notices
+        self._chance = chance
         self._clock = clock
         self.lanes: dict[tuple[str, str], Lane] = {}
         self._held: dict[str, set[int]] = {}
@@ -140,6 +149,27 @@ class Engine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._timer is not None:
             self._timer.cancel()
+
+    def reroute(self, routing: RoutingTable) -> None:
+        """Use other routes from now on. What waits in memory goes back to being only on disk, and
+        is loaded again for its new lane; what is under way ends where it began."""
+        self.routing = routing
+        for lane in list(self.lanes.values()):
+            while lane.ready:
+                message = lane.ready.pop()
+                domain = _domain(message)
+                self._let_go(domain, message)
+                self.wake(domain, self._clock.now())
+            for domain in lane.parked:
+                self.wake(domain, self._clock.now())
+            lane.parked.clear()
+            lane.blocked_until = 0.0
+            for courier in list(lane.idle):
+                courier.retire()
+
+    def in_flight(self) -> frozenset[int]:
+        """Messages in memory, which the spool must not change under us."""
+        return frozenset().union(*self._held.values()) if self._held else frozenset()
 
     def _keep(self, coroutine: object) -> None:
         assert asyncio.iscoroutine(coroutine)
@@ -200,12 +230,13 @@ class Engine:
                 self._wait_on_disk(lane, domain, now)
                 continue
             envelope = message.envelope
+            places: Sequence[int]
             if numbers is None:
                 places = range(len(envelope.recipients))
             else:
                 places = numbers
                 envelope = _part_of(envelope, numbers)
-            kept = body
+            kept: Body | None = body
             if whole is not None and self._body_bytes + len(whole) > self.settings.body_memory:
                 kept = None
             queued = QueuedMessage(
@@ -462,7 +493,7 @@ class Engine:
                 message.identifier, now, 0.0, lane.route.name, "sandbox", "", results,
                 "0.0 * captured by the sandbox: nothing left this machine",
             )  # fmt: skip
-            self._finish(_domain(message), message, record)
+            self._finish(_domain(message), message, record, lane.route)
 
     # --- connections ------------------------------------------------------------------------
 
@@ -503,15 +534,15 @@ class Engine:
         self, lane: Lane, failure: OpeningFailed, transcript: Transcript, started_at: float
     ) -> None:
         """No next hop could be reached: one message has had an attempt, the rest wait."""
-        judgement = self._judge.opening(failure)
+        outcome = outcome_of_opening(failure)
         if lane.armed and not (lane.busy or lane.idle):
             message = lane.armed.popleft()
             self._settle(
-                lane, message, [judgement] * len(message.recipients), transcript.text(),
+                lane, message, [outcome] * len(message.recipients), transcript.text(),
                 started_at, failure.next_hop, "", uncertain=False,
             )  # fmt: skip
-        if judgement.state is RecipientState.QUEUED:
-            self._back_off(lane, judgement.text)
+        if not outcome.is_permanent:
+            self._back_off(lane, outcome.text)
         self._dispatch(lane)
 
     def _back_off(self, lane: Lane, reason: str) -> None:
@@ -578,16 +609,17 @@ class Engine:
         """Judge a transaction and hand the result to the spool."""
         lane = courier.lane
         message = delivery.message
-        judgements = self._judge.transaction(outcome, broken)
-        if any(judgement.slows_destination for judgement in judgements):
-            self._back_off(lane, judgements[0].text)
+        outcomes = outcomes_of_transaction(outcome, broken, peer_of(lane.route))
+        slowing = next((one for one in outcomes if one.back_off), None)
+        if slowing is not None:
+            self._back_off(lane, slowing.text)
             courier.retire()
         elif broken is None:
             self._slots.succeeded(lane.route, lane.destination)
         self._settle(
-            lane, message, judgements, delivery.transcript.text(), delivery.started_at,
+            lane, message, outcomes, delivery.transcript.text(), delivery.started_at,
             courier.next_hop, courier.tls,
-            uncertain=broken is not None and outcome.content_sent,
+            uncertain=outcome.uncertain,
         )  # fmt: skip
 
     # --- outcomes ---------------------------------------------------------------------------
@@ -596,7 +628,7 @@ class Engine:
         self,
         lane: Lane,
         message: QueuedMessage,
-        judgements: Sequence[Judgement],
+        outcomes: Sequence[Outcome],
         transcript: str,
         started_at: float,
         next_hop: str,
@@ -606,26 +638,26 @@ class Engine:
     ) -> None:
         now = self._clock.now()
         results: list[RecipientResult] = []
-        for recipient, judgement in zip(message.recipients, judgements, strict=True):
-            state, due_at = judgement.state, 0.0
+        for recipient, outcome in zip(message.recipients, outcomes, strict=True):
+            state, due_at = state_after(outcome), 0.0
             if state is RecipientState.QUEUED:
-                wanted = judgement.retry_at
-                if wanted is None:
+                wanted: float | None = now
+                if outcome.next != "at-once":
                     wanted = lane.route.retry.next_attempt(
-                        recipient.attempts + 1, now, message.expires_at
+                        recipient.attempts + 1, now, message.expires_at, self._chance
                     )
                 if wanted is None:
                     state = RecipientState.EXPIRED
                 else:
                     due_at = wanted
             results.append(
-                RecipientResult(recipient.number, state, due_at, judgement.text, judgement.reason)
+                RecipientResult(recipient.number, state, due_at, outcome.text, outcome.reason)
             )
         record = AttemptRecord(
             message.identifier, started_at, now - started_at, lane.route.name, next_hop, tls,
             tuple(results), transcript, uncertain,
         )  # fmt: skip
-        self._finish(_domain(message), message, record)
+        self._finish(_domain(message), message, record, lane.route)
 
     def _end_expired(self, domain: str, message: QueuedMessage) -> None:
         now = self._clock.now()
@@ -637,19 +669,46 @@ class Engine:
             for r in message.recipients
         )  # fmt: skip
         record = AttemptRecord(message.identifier, now, 0.0, "", "", "", results, "")
-        self._finish(domain, message, record)
+        self._finish(domain, message, record, None)
 
-    def _finish(self, domain: str, message: QueuedMessage, record: AttemptRecord) -> None:
+    def _finish(
+        self, domain: str, message: QueuedMessage, record: AttemptRecord, route: Route | None
+    ) -> None:
         """Hand an outcome to the spool; the message leaves memory when it is durable."""
         self._finishing += 1
-        due = [r.due_at for r in record.results if r.state is RecipientState.QUEUED]
-        notification = None
-        if len(due) == len(record.results) and not self._notices.delay_is_due(message, record):
-            pass
-        elif any(r.state is not RecipientState.DELIVERED for r in record.results) or (
-            self._notices.success_is_wanted(message)
-        ):
-            notification = self._notices.for_outcome(message, record)
+        told = self._notices.wanted(message, record, route, self._clock.now())
+        if told:
+            self._keep(self._finish_with_notice(domain, message, record, told))
+        else:
+            self._commit(domain, message, record, None)
+
+    async def _finish_with_notice(
+        self,
+        domain: str,
+        message: QueuedMessage,
+        record: AttemptRecord,
+        told: list[tuple[RecipientResult, Action]],
+    ) -> None:
+        original = b""
+        try:
+            body = message.body or await self._spool.open_body(message.identifier)
+            async for piece in body.chunks():
+                original += piece
+                if len(original) > MAXIMUM_RETURNED:
+                    break
+        except BodyDamaged:
+            original = b"X-Waypost: the stored message cannot be read\r\n\r\n"
+        notification = self._notices.make(message, record, told, original, self._clock.now())
+        self._commit(domain, message, record, notification)
+
+    def _commit(
+        self,
+        domain: str,
+        message: QueuedMessage,
+        record: AttemptRecord,
+        notification: tuple[NewMessage, BodyWriter] | None,
+    ) -> None:
+        results = record.results
 
         def durable(failure: Exception | None) -> None:
             if failure is not None:
@@ -661,11 +720,12 @@ class Engine:
                 return
             self._finishing -= 1
             self._let_go(domain, message)
-            if due:
-                self.wake(domain, min(due))
+            for result in results:
+                if result.state is RecipientState.QUEUED:
+                    self.wake(domain, result.due_at)
             if notification is not None:
                 self._admit_notification(notification[0])
-            if len(self._backlog):
+            if self._backlog:
                 self._arm_timer()
 
         self._spool.finish(record, durable, notification)
@@ -713,5 +773,3 @@ def _split(message: QueuedMessage, places: Sequence[int]) -> QueuedMessage:
 
 def _ignore(_failure: Exception | None) -> None:
     """For operations whose failure the next one of the same group reports."""
-
-

@@ -19,9 +19,17 @@ from waypost.delivery.chance import Chance
 from waypost.delivery.courier import ConnectionBroken, Courier, CourierSettings, Dispatcher
 from waypost.delivery.exchangers import DestinationFailure, Exchanger, Exchangers
 from waypost.delivery.lane import Lane
+from waypost.delivery.outcome import (
+    Outcome,
+    outcome_of_break,
+    outcome_of_error,
+    outcome_of_failure,
+    outcome_of_reply,
+)
 from waypost.delivery.route import MxDelivery, NextHop, Smarthost, TlsMode
 from waypost.delivery.routing import next_hops
 from waypost.delivery.transcript import Transcript
+from waypost.knowledge.outcomes import Through
 from waypost.net.clock import Clock
 from waypost.net.deadlines import Deadlines
 from waypost.net.happy_eyeballs import ConnectFailure, Target, connect_first
@@ -37,11 +45,11 @@ from waypost.smtp.client_events import (
     Greeted,
     GreetingRefused,
     HelloRefused,
+    ShutdownAnnounced,
     TlsReady,
     TlsRefused,
 )
 from waypost.smtp.client_states import DEFAULT_TIMEOUTS
-from waypost.smtp.reply import Reply
 
 CONNECT_SECONDS: Final = 30.0
 """For one host, over all its addresses."""
@@ -52,14 +60,10 @@ MAXIMUM_HOSTS: Final = 8
 
 @dataclass(frozen=True, slots=True)
 class HostFailure:
-    """Why one host could not be used."""
+    """Why one host could not be used, and what that means."""
 
     host: str
-    stage: str
-    """resolve, connect, or a stage of the client protocol."""
-    reply: Reply | None
-    text: str
-    timed_out: bool = False
+    outcome: Outcome
     handshake: bool = False
     """TLS was offered and its handshake failed."""
 
@@ -75,13 +79,13 @@ class OpeningFailed(Exception):
         """The DNS says that there is nowhere to deliver to, or could not be asked."""
         last = failures[-1] if failures else None
         self.next_hop = last.host if last else ""
-        super().__init__(last.text if last else str(destination))
+        super().__init__(last.outcome.text if last else str(destination))
 
 
 class _HostUnusable(Exception):
     def __init__(self, failure: HostFailure) -> None:
         self.failure = failure
-        super().__init__(failure.text)
+        super().__init__(failure.outcome.text)
 
 
 class Opener:
@@ -111,7 +115,8 @@ class Opener:
         self._clock = clock
         self._deadlines = deadlines
         self._idle_seconds = idle_seconds
-        self._timeouts: dict[str, float] = {**DEFAULT_TIMEOUTS, **(timeouts or {})}
+        self._timeouts: dict[str, float] = {str(s): t for s, t in DEFAULT_TIMEOUTS.items()}
+        self._timeouts.update(timeouts or {})
 
     def courier(self, lane: Lane, dispatcher: Dispatcher) -> Courier:
         """A courier without a connection."""
@@ -148,7 +153,7 @@ class Opener:
             try:
                 candidates = await self._candidates(courier, hop)
             except ResolutionFailure as fault:
-                failures.append(HostFailure(fault.name, "resolve", None, str(fault)))
+                failures.append(HostFailure(fault.name, outcome_of_error(fault)))
                 self._note(transcript, str(fault))
                 continue
             except DestinationFailure as fault:
@@ -177,11 +182,9 @@ class Opener:
                 await self._session(courier, hop, candidate, mode)
             except _HostUnusable as unusable:
                 failure = unusable.failure
-                self._note(transcript, failure.text)
+                self._note(transcript, failure.outcome.text)
                 courier.renew()
-                if not (
-                    failure.handshake and mode is TlsMode.OPPORTUNISTIC and not hop.verify
-                ):
+                if not (failure.handshake and mode is TlsMode.OPPORTUNISTIC and not hop.verify):
                     break
             else:
                 if isinstance(hop, Smarthost):
@@ -189,7 +192,7 @@ class Opener:
                 return None
         assert failure is not None
         if isinstance(hop, Smarthost):
-            self._circuits.failed(hop, self._clock.monotonic(), failure.text)
+            self._circuits.failed(hop, self._clock.monotonic(), failure.outcome.text)
         return failure
 
     def _note(self, transcript: Transcript, text: str) -> None:
@@ -215,18 +218,18 @@ class Opener:
     ) -> None:
         """Connect, greet, encrypt, authenticate. Raises _HostUnusable."""
         place = f"{candidate.host}:{hop.port}"
+        peer: Through = "mx" if isinstance(hop, MxDelivery) else "smarthost"
         try:
             await self._connect(courier, hop, candidate, place)
-            await self._greeting(courier, place)
-            capable = await self._hello(courier, place)
+            await self._greeting(courier, place, peer)
+            capable = await self._hello(courier, place, peer)
             if mode in (TlsMode.REQUIRED, TlsMode.OPPORTUNISTIC):
                 capable = await self._start_tls(courier, hop, candidate, place, capable)
             if isinstance(hop, Smarthost) and hop.credentials is not None:
                 await self._authenticate(courier, hop, place, capable)
         except ConnectionBroken as broken:
-            raise _HostUnusable(
-                HostFailure(place, broken.stage, None, f"{place}: {broken}", broken.timed_out)
-            ) from broken
+            outcome = outcome_of_break(f"{place}: {broken}", timed_out=broken.timed_out)
+            raise _HostUnusable(HostFailure(place, outcome)) from broken
 
     async def _connect(
         self, courier: Courier, hop: Smarthost | MxDelivery, candidate: Exchanger, place: str
@@ -238,32 +241,28 @@ class Opener:
                 self._network,
                 self._clock,
                 lambda: courier,
-                tuple(
-                    Target(candidate.host, address, hop.port) for address in candidate.addresses
-                ),
+                tuple(Target(candidate.host, address, hop.port) for address in candidate.addresses),
                 tls=self._context(hop) if implicit else None,
                 server_name=name if implicit else None,
                 source=hop.source,
                 attempt_seconds=CONNECT_SECONDS,
             )
         except ConnectFailure as fault:
-            timed_out = any(isinstance(error, TimeoutError) for _, error in fault.attempts)
-            raise _HostUnusable(
-                HostFailure(place, "connect", None, f"cannot connect: {fault}", timed_out)
-            ) from fault
+            outcome = outcome_of_error(fault, f"cannot connect: {fault}")
+            raise _HostUnusable(HostFailure(place, outcome)) from fault
         courier.connected_to(str(connected.target))
         if implicit:
             courier.secured(_tls_text(courier))
 
-    async def _greeting(self, courier: Courier, place: str) -> None:
+    async def _greeting(self, courier: Courier, place: str, peer: Through) -> None:
         event = await courier.step()
         if not isinstance(event, Greeted):
-            raise _unusable(place, "greeting", event)
+            raise _unusable(place, "greeting", event, peer)
 
-    async def _hello(self, courier: Courier, place: str) -> Capable:
+    async def _hello(self, courier: Courier, place: str, peer: Through) -> Capable:
         event = await courier.step(courier.client.hello)
         if not isinstance(event, Capable):
-            raise _unusable(place, "ehlo", event)
+            raise _unusable(place, "ehlo", event, peer)
         return event
 
     async def _start_tls(
@@ -275,16 +274,23 @@ class Opener:
         capable: Capable,
     ) -> Capable:
         required = hop.tls is TlsMode.REQUIRED
+        peer: Through = "mx" if isinstance(hop, MxDelivery) else "smarthost"
         if not capable.capabilities.starttls:
             if required:
                 raise _HostUnusable(
-                    HostFailure(place, "starttls", None, f"{place} does not offer STARTTLS")
+                    HostFailure(
+                        place,
+                        outcome_of_failure(
+                            "tls-not-offered",
+                            f"{place} does not offer STARTTLS, and the route requires TLS",
+                        ),
+                    )
                 )
             return capable
         event = await courier.step(courier.client.start_tls)
         if not isinstance(event, TlsReady):
             if required or not isinstance(event, TlsRefused):
-                raise _unusable(place, "starttls", event)
+                raise _unusable(place, "starttls", event, peer)
             return capable
         name = (hop.server_name if isinstance(hop, Smarthost) else None) or candidate.host
         try:
@@ -292,10 +298,10 @@ class Opener:
         except (OSError, EOFError) as fault:
             text = f"{place}: TLS failed: {explain_tls_error(fault, name).text}"
             raise _HostUnusable(
-                HostFailure(place, "starttls", None, text, handshake=True)
+                HostFailure(place, outcome_of_error(fault, text), handshake=True)
             ) from fault
         courier.secured(_tls_text(courier))
-        return await self._hello(courier, place)
+        return await self._hello(courier, place, peer)
 
     def _context(self, hop: Smarthost | MxDelivery) -> ssl.SSLContext:
         return client_context(verify=hop.verify, ca_file=hop.ca_file)
@@ -315,10 +321,11 @@ class Opener:
                 allow_clear_text=hop.clear_text_auth,
             )
         except AuthenticationFailure as fault:
-            raise _HostUnusable(HostFailure(place, "auth", None, f"{place}: {fault}")) from fault
+            outcome = outcome_of_failure("no-common-mechanism", f"{place}: {fault}")
+            raise _HostUnusable(HostFailure(place, outcome)) from fault
         event = await courier.step(lambda: courier.client.authenticate(mechanism))
         if not isinstance(event, Authenticated):
-            raise _unusable(place, "auth", event)
+            raise _unusable(place, "auth", event, "smarthost")
 
 
 def _tls_text(courier: Courier) -> str:
@@ -327,12 +334,15 @@ def _tls_text(courier: Courier) -> str:
     return str(describe_tls(connection)) if connection is not None else "TLS"
 
 
-def _unusable(place: str, stage: str, event: ClientEvent) -> _HostUnusable:
+def _unusable(place: str, stage: str, event: ClientEvent, through: Through) -> _HostUnusable:
     """The failure that an event means which is not the one hoped for."""
-    answer: Reply | None = None
     if isinstance(
         event, GreetingRefused | HelloRefused | TlsRefused | AuthenticationRefused
-    ) or hasattr(event, "reply"):
-        answer = event.reply
-    said = f"{place} said {answer}" if answer is not None else f"{place}: {type(event).__name__}"
-    return _HostUnusable(HostFailure(place, stage, answer, f"{said} (at {stage})"))
+    ) or isinstance(event, ShutdownAnnounced):
+        text = f"{place} said {event.reply} (at {stage})"
+        outcome = replace(outcome_of_reply(stage, event.reply, through), text=text)
+    else:
+        outcome = outcome_of_break(
+            f"{place}: {type(event).__name__} (at {stage})", timed_out=False, malformed=True
+        )
+    return _HostUnusable(HostFailure(place, outcome))

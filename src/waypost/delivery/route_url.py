@@ -90,6 +90,8 @@ def parse_route_url(url: str, context: UrlContext | None = None) -> NextHop:
     provider = context.provider(scheme)
     if provider is not None:
         return _from_provider(url, provider, rest or "", context)
+    if "." in scheme and re.fullmatch(r"[0-9]*", rest or ""):
+        raise InvalidRouteUrl("is a host without a kind", url, f"write it as smtp://{url}")
     nearest = resembling(scheme, (*_SCHEMES, *providers()))
     raise InvalidRouteUrl(
         f"begins with {scheme!r}, which is neither a kind of URL nor a provider",

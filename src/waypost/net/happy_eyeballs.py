@@ -12,7 +12,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Generic
+from typing import cast, Final, Generic
 
 from waypost.net.clock import Clock
 from waypost.net.network import Network, ProtocolType
@@ -153,8 +153,7 @@ class _Waiting(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
 
     def data_received(self, data: bytes) -> None:
         self._early += data

@@ -180,6 +180,10 @@ class SpoolBodyWriter:
         self.parts = []
         return content
 
+    def peek_content(self) -> bytes:
+        """All of a body in memory, without taking it: for a caller that may have to ask again."""
+        return b"".join(self.parts)
+
     def settle(self, callback: Callable[[], None]) -> None:
         """Call when the file is whole and durable, or `failure` is set."""
         self._on_settled = callback

@@ -108,6 +108,14 @@ class Body(Protocol):
 class BodyWriter(Protocol):
     """Takes the content of a message as it arrives; keeps it in memory or in a file by size."""
 
+    @property
+    def identifier(self) -> int:
+        """Of the message that this will be the content of."""
+
+    @property
+    def size(self) -> int:
+        """Bytes written so far."""
+
     def write(self, data: bytes) -> None:
         """Add bytes."""
 
@@ -183,6 +191,18 @@ class AttemptRecord:
     """Lines of `milliseconds direction text`, secrets redacted."""
     uncertain: bool = False
     """The peer may have accepted although we did not hear so."""
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """A message that the sandbox has caught."""
+
+    identifier: int
+    reverse_path: str
+    recipients: tuple[str, ...]
+    captured_at: float
+    size: int
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,14 +315,38 @@ class Spool(Protocol):
     def mark_started(self, message: int, numbers: Sequence[int], done: Done) -> None:
         """Say that an attempt begins for these recipients."""
 
-    def finish(self, record: AttemptRecord, done: Done) -> None:
-        """Store an attempt and what it came to. The body goes when no recipient waits."""
+    def finish(
+        self,
+        record: AttemptRecord,
+        done: Done,
+        notification: tuple[NewMessage, BodyWriter] | None = None,
+    ) -> None:
+        """Store an attempt and what it came to. The body goes when no recipient waits.
+
+        A notification of the outcome becomes durable in the same transaction, or not at all.
+        After a failure the very same call may be made again.
+        """
+
+    def capture(self, message: int, addresses: Sequence[str], at: float, done: Done) -> None:
+        """Keep a copy of a message for the sandbox."""
 
     def warned(self, message: int, done: Done) -> None:
         """A delay warning was sent for this message."""
 
     async def due_queues(self, now: float, after: str, limit: int) -> list[DueQueue]:
         """Destinations, by name after `after`, with queued recipients; earliest due of each."""
+
+    async def next_due(self, domain: str, after: float) -> float | None:
+        """When the next queued recipient of a destination becomes due after a time."""
+
+    async def expired(self, now: float, limit: int) -> list[int]:
+        """Messages whose time is over and that still have queued recipients."""
+
+    async def load_message(self, message: int) -> list[QueuedMessage]:
+        """A message with its queued recipients, one for each domain, due or not."""
+
+    def suppression_reason(self, address: str) -> str | None:
+        """Why nothing is to be sent to an address; None where it is not suppressed. Cheap."""
 
     async def load_due(
         self, domain: str, now: float, limit: int, excluded: frozenset[int]
@@ -335,6 +379,12 @@ class Spool(Protocol):
 
     async def counts(self) -> SpoolCounts:
         """Totals."""
+
+    async def captured(self, limit: int, before: int | None = None) -> list[Captured]:
+        """What the sandbox has caught, newest first."""
+
+    async def captured_content(self, message: int) -> Body:
+        """The content of a captured message. Raises BodyDamaged."""
 
     async def prune(self, before: float, limit: int) -> int:
         """Remove finished messages received before this time, with their attempts; how many."""

@@ -48,6 +48,7 @@ class Finish:
     record: AttemptRecord
     serial: int
     done: Done | None
+    notification: Append | None = None
 
 
 @dataclass(slots=True)
@@ -73,6 +74,8 @@ def apply_operations(connection: sqlite3.Connection, group: Sequence[Operation])
             _append_rows(operation, messages, recipients, bodies)
         elif isinstance(operation, Finish):
             _finish_rows(operation, attempts, results, settled)
+            if operation.notification is not None:
+                _append_rows(operation.notification, messages, recipients, bodies)
         elif isinstance(operation, MarkStarted):
             started += [(operation.message, number) for number in operation.numbers]
         elif isinstance(operation, Execute):
@@ -86,10 +89,10 @@ def apply_operations(connection: sqlite3.Connection, group: Sequence[Operation])
             started,
         )
     _insert(connection, "attempt", 10, attempts)
+    for rare_operation in rare:  # before the bodies go: a capture takes a copy of one
+        rare_operation.work(connection)
     _update_results(connection, results)
     _delete_bodies(connection, settled)
-    for operation in rare:
-        operation.work(connection)
 
 
 def _append_rows(
@@ -192,7 +195,7 @@ def _update_statement(rows: int) -> str:
     return (
         "UPDATE recipient SET state = v.column3, due_at = v.column4, reply = v.column5, "
         "reason = v.column6, attempts = attempts + 1, started = 0 "
-        f"FROM (VALUES {','.join(['(?,?,?,?,?,?)'] * rows)}) AS v "  # noqa: S608 - placeholders
+        f"FROM (VALUES {','.join(['(?,?,?,?,?,?)'] * rows)}) AS v "
         "WHERE recipient.message = v.column1 AND recipient.number = v.column2 "
         "AND recipient.state = 0"
     )

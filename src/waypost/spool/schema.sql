@@ -54,6 +54,18 @@ CREATE TABLE IF NOT EXISTS attempt (
     PRIMARY KEY (message, started_at, serial)
 ) STRICT, WITHOUT ROWID;
 
+-- What the sandbox has caught; content above 256 KiB is a link in captured/ID.eml.
+CREATE TABLE IF NOT EXISTS captured (
+    message INTEGER PRIMARY KEY,
+    reverse_path TEXT NOT NULL,
+    recipients TEXT NOT NULL,       -- JSON list
+    captured_at REAL NOT NULL,
+    size INTEGER NOT NULL,
+    subject TEXT NOT NULL,
+    checksum INTEGER NOT NULL,
+    content BLOB                    -- NULL: in the file
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS suppression (
     address TEXT PRIMARY KEY,       -- lower case
     reason TEXT NOT NULL,

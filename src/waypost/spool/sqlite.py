@@ -28,6 +28,7 @@ from waypost.spool.contract import (
     Body,
     BodyDamaged,
     BodyWriter,
+    Captured,
     Done,
     DueQueue,
     MessageFilter,
@@ -67,13 +68,12 @@ class SpoolInUse(Exception):
 class SqliteSpool:
     """See waypost.spool.contract.Spool."""
 
-    def __init__(
-        self, settings: SqliteSettings, now: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, settings: SqliteSettings, now: Callable[[], float] = time.time) -> None:
         self.settings = settings
         self._now = now
         self._path = settings.directory / "spool.sqlite"
         self._bodies = settings.directory / "bodies"
+        self._captured = settings.directory / "captured"
         self._budget = MemoryBudget(settings.memory)
         self._committer = Committer(self._connect, apply_operations)
         self._reading = ThreadPoolExecutor(1, "waypost-spool-reader")
@@ -81,6 +81,7 @@ class SqliteSpool:
         self._reader: sqlite3.Connection | None = None
         self._identifiers = IdentifierSource()
         self._in_files: set[int] = set()
+        self._suppressed: dict[str, str] = {}
         self._serial = 0
         self._lock: int | None = None
         self._admission: tuple[float, int] = (0.0, 0)
@@ -92,6 +93,7 @@ class SqliteSpool:
         """Make ready; see the contract. Raises SpoolInUse, OSError, sqlite3.Error."""
         begun = time.monotonic()
         self._bodies.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._captured.mkdir(exist_ok=True, mode=0o700)
         self._take_lock()
         recovery = await self._read_raw(self._prepare)
         self._committer.start()
@@ -156,6 +158,7 @@ class SqliteSpool:
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         recovery = sqlite_control.recover(connection, self._bodies)
         self._in_files = sqlite_control.bodies_in_files(connection, self._bodies)
+        self._suppressed = dict(connection.execute("SELECT address, reason FROM suppression"))
         (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
         self._identifiers = IdentifierSource(last)
         self._used_files = sum(path.stat().st_size for path in self._bodies.glob("*.eml"))
@@ -211,7 +214,7 @@ class SqliteSpool:
             if writer.failure is not None:
                 done(as_refusal(writer.failure))
                 return
-            stored._checksum = writer.checksum  # noqa: SLF001 - known only now
+            stored._checksum = writer.checksum
             self._in_files.add(message.identifier)
             self._used_files += writer.size
             self._committer.submit(Append(message, None, writer.checksum, done))
@@ -226,9 +229,20 @@ class SqliteSpool:
         """Say that an attempt begins."""
         self._committer.submit(MarkStarted(message, numbers, done))
 
-    def finish(self, record: AttemptRecord, done: Done) -> None:
-        """Store an attempt and what it came to."""
+    def finish(
+        self,
+        record: AttemptRecord,
+        done: Done,
+        notification: tuple[NewMessage, BodyWriter] | None = None,
+    ) -> None:
+        """Store an attempt and what it came to; see the contract."""
         self._serial += 1
+        attached: Append | None = None
+        if notification is not None:
+            notice, writer = notification
+            assert isinstance(writer, SpoolBodyWriter)
+            content = writer.peek_content()
+            attached = Append(notice, content, zlib.crc32(content), None)
         if record.message in self._in_files:
             inner = done
 
@@ -238,7 +252,16 @@ class SqliteSpool:
                     self._drop_file(record.message)
 
             done = finished
-        self._committer.submit(Finish(record, self._serial, done))
+        self._committer.submit(Finish(record, self._serial, done, attached))
+
+    def capture(self, message: int, addresses: Sequence[str], at: float, done: Done) -> None:
+        """Keep a copy of a message for the sandbox."""
+        self._execute(
+            lambda connection: sqlite_control.capture(
+                connection, self._bodies, self._captured, message, addresses, at
+            ),
+            done,
+        )
 
     def _drop_file(self, message: int) -> None:
         """Remove the file of a body for which no recipient waits any more."""
@@ -274,9 +297,41 @@ class SqliteSpool:
         self, domain: str, now: float, limit: int, excluded: frozenset[int]
     ) -> list[QueuedMessage]:
         """Due messages of a destination; see the contract."""
-        return await self._read(
-            lambda c: sqlite_reading.load_due(c, domain, now, limit, excluded)
-        )
+        return await self._read(lambda c: sqlite_reading.load_due(c, domain, now, limit, excluded))
+
+    async def next_due(self, domain: str, after: float) -> float | None:
+        """When the next queued recipient of a destination becomes due after a time."""
+        return await self._read(lambda c: sqlite_reading.next_due(c, domain, after))
+
+    async def expired(self, now: float, limit: int) -> list[int]:
+        """Messages whose time is over."""
+        return await self._read(lambda c: sqlite_reading.expired(c, now, limit))
+
+    async def load_message(self, message: int) -> list[QueuedMessage]:
+        """A message with its queued recipients, one for each domain."""
+        return await self._read(lambda c: sqlite_reading.load_message(c, message))
+
+    def suppression_reason(self, address: str) -> str | None:
+        """Why nothing is to be sent to an address."""
+        return self._suppressed.get(address.lower()) if self._suppressed else None
+
+    async def captured(self, limit: int, before: int | None = None) -> list[Captured]:
+        """What the sandbox has caught, newest first."""
+        return await self._read(lambda c: sqlite_reading.captured(c, limit, before))
+
+    async def captured_content(self, message: int) -> Body:
+        """The content of a captured message. Raises BodyDamaged."""
+        return await self._read(lambda c: self._captured_body(c, message))
+
+    def _captured_body(self, connection: sqlite3.Connection, message: int) -> Body:
+        row = connection.execute(
+            "SELECT size, checksum, content FROM captured WHERE message = ?", (message,)
+        ).fetchone()
+        if row is None:
+            raise BodyDamaged("nothing of this identifier was captured")
+        if row[2] is None:
+            return FileBody(self._captured / f"{message}.eml", row[0], row[1])
+        return MemoryBody(row[2])
 
     async def open_body(self, message: int) -> Body:
         """The content. Raises BodyDamaged."""

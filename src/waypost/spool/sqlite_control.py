@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
+from collections.abc import Sequence
 from pathlib import Path
 
 from waypost.spool.contract import MessageFilter, Recovery
 from waypost.spool.sqlite_reading import matching
+
+MAXIMUM_CAPTURED = 10_000
+"""Messages that the sandbox keeps."""
 
 _QUEUED, _HELD, _CANCELLED, _DAMAGED = 0, 1, 5, 6
 
@@ -71,6 +76,32 @@ def bodies_in_files(connection: sqlite3.Connection, bodies: Path) -> set[int]:
     """The messages whose content is in a file."""
     del connection
     return {int(path.stem) for path in bodies.glob("*.eml") if path.stem.isdigit()}
+
+
+def capture(
+    connection: sqlite3.Connection,
+    bodies: Path,
+    captured: Path,
+    message: int,
+    addresses: Sequence[str],
+    at: float,
+) -> None:
+    """Copy a message for the sandbox; the oldest beyond MAXIMUM_CAPTURED go."""
+    connection.execute(
+        "INSERT OR REPLACE INTO captured SELECT m.id, m.reverse_path, ?, ?, m.size, m.subject, "
+        "m.checksum, b.content FROM message m LEFT JOIN body b ON b.message = m.id WHERE m.id = ?",
+        (json.dumps(list(addresses)), at, message),
+    )
+    path = bodies / f"{message}.eml"
+    if path.exists():
+        (captured / path.name).unlink(missing_ok=True)
+        (captured / path.name).hardlink_to(path)
+    for (old,) in connection.execute(
+        "DELETE FROM captured WHERE message IN (SELECT message FROM captured "
+        "ORDER BY message DESC LIMIT 10 OFFSET ?) RETURNING message",
+        (MAXIMUM_CAPTURED,),
+    ).fetchall():
+        (captured / f"{old}.eml").unlink(missing_ok=True)
 
 
 def set_aside(connection: sqlite3.Connection, message: int, reason: str) -> int:

@@ -7,6 +7,7 @@ import sqlite3
 
 from waypost.spool.contract import (
     AttemptRecord,
+    Captured,
     DueQueue,
     MessageFilter,
     MessageRow,
@@ -42,9 +43,7 @@ ORDER BY due_at, message LIMIT ?
 """
 
 
-def due_queues(
-    connection: sqlite3.Connection, after: str, limit: int
-) -> list[DueQueue]:
+def due_queues(connection: sqlite3.Connection, after: str, limit: int) -> list[DueQueue]:
     """Destinations with queued recipients, by name after `after`."""
     rows = connection.execute(_DUE_QUEUES, {"after": after, "limit": limit})
     return [DueQueue(domain, next_due) for domain, next_due in rows]
@@ -66,6 +65,15 @@ def load_due(
         count += 1
         if count >= limit:
             break
+    loaded = _with_messages(connection, found)
+    loaded.sort(key=lambda message: (message.recipients[0].due_at, message.identifier))
+    return loaded
+
+
+def _with_messages(
+    connection: sqlite3.Connection, found: dict[int, list[tuple[QueuedRecipient, str]]]
+) -> list[QueuedMessage]:
+    """The messages that these recipients belong to."""
     loaded: list[QueuedMessage] = []
     identifiers = list(found)
     for start in range(0, len(identifiers), 500):
@@ -73,7 +81,7 @@ def load_due(
         marks = ",".join("?" * len(part))
         for row in connection.execute(
             "SELECT id, reverse_path, received_at, expires_at, user, size, warned, options, "
-            f"message_id FROM message WHERE id IN ({marks})",  # noqa: S608 - placeholders only
+            f"message_id FROM message WHERE id IN ({marks})",
             part,
         ):
             waiting_here = found.pop(row[0])
@@ -91,8 +99,60 @@ def load_due(
                     message_id=row[8],
                 )
             )
-    loaded.sort(key=lambda message: (message.recipients[0].due_at, message.identifier))
     return loaded
+
+
+def next_due(connection: sqlite3.Connection, domain: str, after: float) -> float | None:
+    """When the next queued recipient of a destination becomes due after a time."""
+    (due_at,) = connection.execute(
+        "SELECT min(due_at) FROM recipient INDEXED BY recipient_due "
+        "WHERE state = 0 AND domain = ? AND due_at > ?",
+        (domain, after),
+    ).fetchone()
+    return None if due_at is None else float(due_at)
+
+
+def expired(connection: sqlite3.Connection, now: float, limit: int) -> list[int]:
+    """Messages whose time is over and that still have queued recipients."""
+    return [
+        message
+        for (message,) in connection.execute(
+            "SELECT DISTINCT r.message FROM recipient r INDEXED BY recipient_due "
+            "JOIN message m ON m.id = r.message WHERE r.state = 0 AND m.expires_at <= ? LIMIT ?",
+            (now, limit),
+        )
+    ]
+
+
+def load_message(connection: sqlite3.Connection, message: int) -> list[QueuedMessage]:
+    """A message with its queued recipients, one for each domain."""
+    domains = connection.execute(
+        "SELECT DISTINCT domain FROM recipient WHERE message = ? AND state = 0", (message,)
+    ).fetchall()
+    loaded: list[QueuedMessage] = []
+    for (domain,) in domains:
+        found = [
+            (QueuedRecipient(number, address, attempts, due_at), options)
+            for number, address, attempts, due_at, options in connection.execute(
+                "SELECT number, address, attempts, due_at, options FROM recipient "
+                "WHERE message = ? AND domain = ? AND state = 0 ORDER BY number",
+                (message, domain),
+            )
+        ]
+        loaded += _with_messages(connection, {message: found})
+    return loaded
+
+
+def captured(connection: sqlite3.Connection, limit: int, before: int | None) -> list[Captured]:
+    """What the sandbox has caught, newest first."""
+    return [
+        Captured(message, reverse_path, tuple(json.loads(recipients)), at, size, subject)
+        for message, reverse_path, recipients, at, size, subject in connection.execute(
+            "SELECT message, reverse_path, recipients, captured_at, size, subject FROM captured "
+            "WHERE message < ? ORDER BY message DESC LIMIT ?",
+            (before if before is not None else 1 << 62, limit),
+        )
+    ]
 
 
 def matching(wanted: MessageFilter) -> tuple[str, list[object]]:
@@ -146,10 +206,17 @@ def messages(connection: sqlite3.Connection, wanted: MessageFilter) -> list[Mess
     where, values = matching(wanted)
     rows = connection.execute(
         "SELECT id, reverse_path, received_at, expires_at, user, client, size, subject, message_id "
-        f"FROM message WHERE {where} ORDER BY id DESC LIMIT ?",  # noqa: S608 - built of constants
+        f"FROM message WHERE {where} ORDER BY id DESC LIMIT ?",
         [*values, wanted.limit],
     ).fetchall()
-    return [MessageRow(*row, recipients=_recipients(connection, row[0])) for row in rows]
+    return [
+        MessageRow(
+            message, reverse_path, received_at, expires_at, user, client, size, subject,
+            message_id, _recipients(connection, message),
+        )
+        for message, reverse_path, received_at, expires_at, user, client, size, subject, message_id
+        in rows
+    ]  # fmt: skip
 
 
 def _recipients(connection: sqlite3.Connection, message: int) -> tuple[RecipientRow, ...]:

@@ -1,0 +1,222 @@
+"""Delivery status notifications (RFC 3464 in the multipart/report of RFC 6522; RFC 3461).
+
+A notification goes to the reverse-path of a message, from the null sender, so that it can never
+be answered by another. Whether one may be sent at all is decided by `may_notify`; what it says in
+words is for the person who sent the mail, what it says in fields for their programs.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from waypost.mail.trace import format_date
+from waypost.smtp.reply import EnhancedStatus
+
+Action = Literal["failed", "delayed", "delivered", "relayed"]
+
+MAXIMUM_RETURNED: Final = 64 * 1024
+"""Bytes of the original that a notification carries; the rest is cut, with a word about it."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+@dataclass(frozen=True, slots=True)
+class RecipientStatus:
+    """What became of one recipient. Times in seconds since the epoch."""
+
+    address: str
+    action: Action
+    status: EnhancedStatus
+    diagnostic: str
+    """The words of the other server, or ours; untrusted."""
+    said_by_server: bool
+    """The diagnostic is an SMTP reply."""
+    advice: str = ""
+    """What the sender can do, in a sentence."""
+    original: str | None = None
+    """ORCPT, as address-type;address."""
+    remote_mta: str = ""
+    last_attempt: float | None = None
+    will_retry_until: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotificationRequest:
+    """All that a notification is made of."""
+
+    hostname: str
+    """Of this relay: the reporting MTA."""
+    sender: str
+    """The reverse-path of the message, who is told."""
+    identifier: str
+    """Of this notification; unique."""
+    now: float
+    arrival: float
+    recipients: Sequence[RecipientStatus]
+    original: bytes
+    """The header block, or the whole message where the sender asked for it (RET=FULL)."""
+    original_is_whole: bool = False
+    envelope_id: str | None = None
+    message_id: str = ""
+    """Of the original, with its angle brackets."""
+    smtputf8: bool = False
+
+
+def may_notify(reverse_path: str, notify: frozenset[str] | None, action: Action) -> bool:
+    """Whether the sender wants to hear of this (RFC 3461 4.1), and can.
+
+    The null sender is never told anything (RFC 5321 6.1). Without NOTIFY, failures and delays
+    are reported.
+    """
+    if not reverse_path:
+        return False
+    if notify is None:
+        return action in ("failed", "delayed")
+    wanted = {"failed": "FAILURE", "delayed": "DELAY"}.get(action, "SUCCESS")
+    return wanted in notify
+
+
+def build_notification(request: NotificationRequest) -> bytes:
+    """The whole message, in CRLF lines."""
+    boundary = f"=_waypost_{request.identifier}"
+    action = request.recipients[0].action
+    eight_bit = request.smtputf8 or not request.original.isascii()
+    lines = [
+        f"From: Mail Delivery System <MAILER-DAEMON@{_clean(request.hostname)}>",
+        f"To: <{_clean(request.sender)}>",
+        f"Subject: {_SUBJECTS[action]}",
+        f"Date: {format_date(request.now)}",
+        f"Message-ID: <{request.identifier}@{_clean(request.hostname)}>",
+        "Auto-Submitted: auto-replied",
+    ]
+    if request.message_id.startswith("<"):
+        reference = _clean(request.message_id)[:400]
+        lines += [f"In-Reply-To: {reference}", f"References: {reference}"]
+    lines += [
+        "MIME-Version: 1.0",
+        f'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"',
+        *(["Content-Transfer-Encoding: 8bit"] if eight_bit else []),
+        "",
+        f"--{boundary}",
+        "Content-Type: text/plain; charset=utf-8",
+        "Content-Transfer-Encoding: 8bit",
+        "",
+        *_words(request, action),
+        "",
+        f"--{boundary}",
+        f"Content-Type: message/{'global-' if request.smtputf8 else ''}delivery-status",
+        *(["Content-Transfer-Encoding: 8bit"] if eight_bit else []),
+        "",
+        *_fields(request),
+        f"--{boundary}",
+    ]
+    kind, original = _returned(request)
+    lines += [f"Content-Type: {kind}"]
+    if eight_bit:
+        lines += ["Content-Transfer-Encoding: 8bit"]
+    head = "\r\n".join([*lines, "", ""]).encode("utf-8", "replace")
+    return head + original + f"\r\n--{boundary}--\r\n".encode()
+
+
+_SUBJECTS: Final = {
+    "failed": "Undelivered mail returned to sender",
+    "delayed": "Delayed mail (still being tried)",
+    "delivered": "Your mail was delivered",
+    "relayed": "Your mail was passed on",
+}
+
+_OPENINGS: Final = {
+    "failed": "your message could not be delivered to the recipients below. It will not be tried "
+    "again.",
+    "delayed": "your message has not been delivered to the recipients below yet. You need not "
+    "send it again: it is still being tried.",
+    "delivered": "your message was delivered to the recipients below.",
+    "relayed": "your message was passed on, for the recipients below, to a server that sends no "
+    "notices of this kind. You will hear of it only if the delivery fails.",
+}
+
+
+def _words(request: NotificationRequest, action: Action) -> list[str]:
+    """The part for people."""
+    lines = [f"This is the mail system at {_clean(request.hostname)}:", _OPENINGS[action], ""]
+    for recipient in request.recipients:
+        lines.append(f"<{_clean(recipient.address)}>")
+        if recipient.diagnostic:
+            who = _clean(recipient.remote_mta) if recipient.said_by_server else ""
+            said = f"{who or 'The other server'} said" if recipient.said_by_server else "Reason"
+            lines += _wrapped(f"  {said}: {_clean(recipient.diagnostic)}")
+        if recipient.advice:
+            lines += _wrapped(f"  What to do: {_clean(recipient.advice)}")
+        if recipient.will_retry_until is not None:
+            lines.append(f"  It is tried until {format_date(recipient.will_retry_until)}")
+        lines.append("")
+    return lines
+
+
+def _fields(request: NotificationRequest) -> list[str]:
+    """The part for programs (RFC 3464 2)."""
+    lines = [f"Reporting-MTA: dns; {_clean(request.hostname)}"]
+    if request.envelope_id:
+        lines.append(f"Original-Envelope-Id: {_clean(request.envelope_id)}")
+    lines += [f"Arrival-Date: {format_date(request.arrival)}", ""]
+    for recipient in request.recipients:
+        if recipient.original:
+            lines.append(f"Original-Recipient: {_clean(recipient.original)}")
+        kind = "rfc822" if recipient.address.isascii() else "utf-8"
+        lines += [
+            f"Final-Recipient: {kind}; {_clean(recipient.address)}",
+            f"Action: {recipient.action}",
+            f"Status: {recipient.status}",
+        ]
+        if recipient.remote_mta:
+            lines.append(f"Remote-MTA: dns; {_clean(recipient.remote_mta)}")
+        if recipient.diagnostic:
+            kind = "smtp" if recipient.said_by_server else "x-waypost"
+            lines.append(f"Diagnostic-Code: {kind}; {_ascii(_clean(recipient.diagnostic))[:900]}")
+        if recipient.last_attempt is not None:
+            lines.append(f"Last-Attempt-Date: {format_date(recipient.last_attempt)}")
+        if recipient.will_retry_until is not None:
+            lines.append(f"Will-Retry-Until: {format_date(recipient.will_retry_until)}")
+        lines.append("")
+    return lines
+
+
+def _returned(request: NotificationRequest) -> tuple[str, bytes]:
+    """The original, as a part that its content cannot break out of."""
+    original = request.original
+    cut = len(original) > MAXIMUM_RETURNED
+    if cut:
+        original = original[: original.rfind(b"\r\n", 0, MAXIMUM_RETURNED) + 2]
+    # A boundary of ours inside the original could end our part; its identifier is new and
+    # unknown to who wrote the original, so this is only a belt to the braces.
+    original = original.replace(f"--=_waypost_{request.identifier}".encode(), b"--[boundary]")
+    whole = request.original_is_whole and not cut
+    if whole:
+        return ("message/global" if request.smtputf8 else "message/rfc822"), original
+    headers = original.partition(b"\r\n\r\n")[0].rstrip(b"\r\n") + b"\r\n"
+    return ("message/global-headers" if request.smtputf8 else "text/rfc822-headers"), headers
+
+
+def _clean(text: str) -> str:
+    """Untrusted text on one line."""
+    return _CONTROL.sub(" ", text).strip()
+
+
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "backslashreplace").decode()
+
+
+def _wrapped(text: str, width: int = 76) -> list[str]:
+    """Break a line at spaces, with the same indent."""
+    lines: list[str] = []
+    line = ""
+    for word in text[:4000].split():
+        if line and len(line) + len(word) + 1 > width:
+            lines.append(f"  {line}")
+            line = f"  {word}"
+        else:
+            line = f"{line} {word}" if line else word
+    return [*lines, f"  {line}"]

@@ -1,0 +1,226 @@
+"""The service: everything that runs in one relay process, put together and taken down in order.
+
+Faces start it and ask it; it owns the spool, the engine and the listeners. `Service.start` makes
+the spool ready first, then the engine, and opens the listeners last, so that nothing is accepted
+before it can be kept; `Service.stop` goes the other way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import random
+import secrets
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+import structlog
+
+from waypost.delivery.backoff import Circuits
+from waypost.delivery.engine import Engine, EngineSettings
+from waypost.delivery.exchangers import Exchangers, Ourselves
+from waypost.delivery.notices import Notices
+from waypost.delivery.opening import Opener
+from waypost.delivery.route import Route
+from waypost.delivery.routing import RoutingTable
+from waypost.delivery.slots import Slots
+from waypost.net.clock import Clock, SystemClock
+from waypost.net.deadlines import Deadlines
+from waypost.net.dns import DnsResolver
+from waypost.net.network import AsyncioNetwork, Network
+from waypost.net.resolver import Resolver
+from waypost.relay.access import AccessPolicy, AccessSettings
+from waypost.relay.certificates import ServerCertificates, self_signed
+from waypost.relay.credentials import CredentialStore
+from waypost.relay.intake import IntakeSettings
+from waypost.relay.listener import Listener, ListenerSettings
+from waypost.relay.peer_limits import PeerLimits, PeerLimitSettings
+from waypost.relay.recipient_policy import RecipientPolicy, RecipientSettings
+from waypost.spool.contract import Recovery, Spool
+from waypost.spool.sqlite import SqliteSettings, SqliteSpool
+
+STOP_SECONDS: Final = 8.0
+"""What is in flight when the relay is told to stop has this long to end."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceSettings:
+    """All that a service is made of; the configuration builds it."""
+
+    hostname: str
+    data: Path
+    spool: SqliteSettings
+    listeners: tuple[ListenerSettings, ...]
+    routes: tuple[Route, ...]
+    certificate: Path | None = None
+    """With `key`; without them a self-signed certificate is made."""
+    key: Path | None = None
+    access: AccessSettings = AccessSettings()
+    limits: PeerLimitSettings = PeerLimitSettings()
+    recipients: RecipientSettings = RecipientSettings()
+    intake: IntakeSettings | None = None
+    engine: EngineSettings | None = None
+    idle_seconds: float = 10.0
+    timeouts: Mapping[str, float] = field(default_factory=dict)
+    retention: float = 14 * 86400.0
+    """Seconds for which finished messages stay in the log."""
+
+
+class Service:
+    """A running relay."""
+
+    def __init__(
+        self,
+        settings: ServiceSettings,
+        *,
+        clock: Clock | None = None,
+        network: Network | None = None,
+        resolver: Resolver | None = None,
+    ) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost")
+        chance = random.SystemRandom()
+        self.deadlines = Deadlines(self.clock)
+        self.resolver = resolver or DnsResolver(self.clock)
+        self.spool: Spool = SqliteSpool(settings.spool, self.clock.now)
+        self.slots = Slots(chance)
+        self.circuits = Circuits(chance)
+        ours = Ourselves(
+            names=frozenset({settings.hostname.lower()}),
+            listeners=frozenset(
+                (host, one.address.port) for one in settings.listeners for host in one.address.hosts
+            ),
+        )
+        opener = Opener(
+            settings.hostname,
+            network or AsyncioNetwork(),
+            self.resolver,
+            Exchangers(self.resolver, chance, ours),
+            self.circuits,
+            chance,
+            _nonce,
+            self.clock,
+            self.deadlines,
+            settings.idle_seconds,
+            dict(settings.timeouts),
+        )
+        self.engine = Engine(
+            settings.engine or EngineSettings(settings.hostname),
+            self.spool,
+            RoutingTable(settings.routes),
+            self.slots,
+            opener,
+            Notices(settings.hostname, self.spool),
+            chance,
+            self.clock,
+        )
+        self.credentials = CredentialStore(
+            settings.data / "users.sqlite", secrets.token_bytes, self.clock.monotonic,
+            self.clock.now,
+        )  # fmt: skip
+        self.access = AccessPolicy(settings.access, self.credentials.owned_senders)
+        self.limits = PeerLimits(settings.limits)
+        self.certificates: ServerCertificates | None = None
+        self.listeners: list[Listener] = []
+        self.recovery: Recovery | None = None
+        self._housekeeping: asyncio.Task[None] | None = None
+
+    async def start(self, activated: Mapping[str, list[socket.socket]] | None = None) -> None:
+        """Open the spool, start the engine, then listen. Raises OSError and spool errors."""
+        settings = self.settings
+        self.recovery = await self.spool.open()
+        self._report_recovery(self.recovery)
+        self.certificates = self._make_certificates()
+        recipients = RecipientPolicy(
+            settings.recipients, self.resolver, self.spool.suppression_reason
+        )
+        intake = settings.intake or IntakeSettings(settings.hostname)
+        for one in settings.listeners:
+            self.listeners.append(
+                Listener(
+                    one,
+                    spool=self.spool,
+                    engine=self.engine,
+                    access=self.access,
+                    limits=self.limits,
+                    recipients=recipients,
+                    credentials=self.credentials,
+                    intake=intake,
+                    tls_context=self.certificates.context,
+                    nonce=_nonce,
+                    clock=self.clock,
+                    deadlines=self.deadlines,
+                )
+            )
+        await self.engine.start()
+        for listener in self.listeners:
+            name = listener.settings.address.activation
+            given = (activated or {}).get(name, []) if name is not None else []
+            if name is not None and not given:
+                raise OSError(
+                    f"systemd has passed no socket named {name!r}; check the .socket unit"
+                )
+            await listener.start(given)
+        self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house())
+
+    async def stop(self, seconds: float = STOP_SECONDS) -> None:
+        """Accept nothing new, let what is in flight end, commit, close."""
+        for listener in self.listeners:
+            listener.stop_accepting()
+        if self._housekeeping is not None:
+            self._housekeeping.cancel()
+        await self.engine.stop(seconds)
+        until = self.clock.monotonic() + 1.0
+        while any(one.sessions for one in self.listeners) and self.clock.monotonic() < until:
+            await self.clock.sleep(0.02)
+        for listener in self.listeners:
+            listener.abort()
+        await self.spool.close()
+        self.credentials.close()
+
+    def reload(self, routes: tuple[Route, ...]) -> None:
+        """Take over new routes and certificates; messages that wait go the new way."""
+        self.engine.reroute(RoutingTable(routes))
+        if self.certificates is not None:
+            self.certificates.reload()
+
+    def _make_certificates(self) -> ServerCertificates:
+        settings = self.settings
+        if settings.certificate is not None and settings.key is not None:
+            certificate, key = settings.certificate, settings.key
+        else:
+            now = dt.datetime.fromtimestamp(self.clock.now(), dt.UTC)
+            certificate, key = self_signed(settings.data / "tls", settings.hostname, now)
+        return ServerCertificates(
+            certificate, key, report=lambda text: self.log.warning("certificate", why=text)
+        )
+
+    def _report_recovery(self, recovery: Recovery) -> None:
+        """What came back from the last run is said, and what did not."""
+        self.log.info(
+            "spool opened",
+            messages=recovery.messages,
+            recipients=recovery.recipients,
+            uncertain=recovery.uncertain,
+            seconds=round(recovery.seconds, 3),
+        )
+        for message, reason in recovery.set_aside:
+            self.log.error("message set aside", message=message, why=reason)
+
+    async def _keep_house(self) -> None:
+        """Remove what is older than the retention, a little at a time."""
+        while True:
+            await self.clock.sleep(600.0)
+            removed = 1
+            while removed:
+                before = self.clock.now() - self.settings.retention
+                removed = await self.spool.prune(before, 500)
+                await self.clock.sleep(0.1)
+
+
+def _nonce() -> str:
+    return secrets.token_urlsafe(18)
