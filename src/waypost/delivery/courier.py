@@ -137,6 +137,7 @@ class Courier(asyncio.Protocol):
         self.retiring = False
         """Takes no further message; says QUIT when it has none."""
         self._step: asyncio.Future[ClientEvent] | None = None
+        self._early: list[ClientEvent] = []
         self._drained: asyncio.Event = asyncio.Event()
         self._drained.set()
         self._streaming: asyncio.Task[None] | None = None
@@ -157,6 +158,8 @@ class Courier(asyncio.Protocol):
         """Do an intent and wait for the event that answers it. Raises ConnectionBroken."""
         if self._lost is not None or self.transport is None:
             raise ConnectionBroken(self.client.stage, self._lost or "the connection is closed")
+        if self._early and begin is None:
+            return self._early.pop()
         future: asyncio.Future[ClientEvent] = asyncio.get_running_loop().create_future()
         self._step = future
         if begin is not None:
@@ -181,6 +184,7 @@ class Courier(asyncio.Protocol):
             self._client_settings, self.recorder.record, encrypted=encrypted
         )
         self._lost = None
+        self._early.clear()
         self.tls = ""
 
     def connected_to(self, next_hop: str) -> None:
@@ -353,6 +357,8 @@ class Courier(asyncio.Protocol):
             self._break(ConnectionBroken(event.stage, "the peer closed the connection"))
         elif step is not None and not step.done():
             step.set_result(event)
+        elif not self.ready and not self._early:
+            self._early.append(event)  # a greeting that came before anyone waited for it
         elif isinstance(event, ShutdownAnnounced):
             self._break(ConnectionBroken(self.client.stage, f"the peer said {event.reply}"))
         elif not isinstance(event, Answered):

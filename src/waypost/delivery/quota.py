@@ -82,7 +82,7 @@ class _Window:
             wanted = self.used + count
             if wanted > free:
                 # The moment at which the growing allowance reaches what is wanted.
-                part = (wanted - free) / max(self.limit - free, 1.0)
+                part = (wanted - free) / (self.limit - free + 1.0)
                 until = self.begins + part * self.length
                 if until > now:
                     return QuotaUsed(self.name, self.limit, until, True)

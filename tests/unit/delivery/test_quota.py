@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from dataclasses import replace
 
@@ -98,7 +99,7 @@ def test_a_spread_quota_lasts_over_its_window() -> None:
     assert len(sent) == 100
     assert sum(at < 1 for at in sent) == 5
     assert 40 <= sum(at < 1800 for at in sent) <= 60
-    assert max(b - a for a, b in zip(sent, sent[1:], strict=False)) < 40
+    assert max(b - a for a, b in itertools.pairwise(sent)) < 40
 
 
 def test_only_the_longest_quota_is_spread() -> None:

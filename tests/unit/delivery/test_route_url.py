@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import string
 from urllib.parse import quote
 
@@ -232,7 +233,5 @@ def test_any_credentials_survive_percent_encoding(user: str, password: str) -> N
 @given(st.text(st.sampled_from(string.printable + "é€"), max_size=60))
 def test_any_text_is_a_next_hop_or_an_invalid_url(text: str) -> None:
     for url in (text, f"smtp://{text}", f"smtp://user:{text}@h", f"mx:{text}", f"unix:/{text}"):
-        try:
-            parse(url)
-        except InvalidRouteUrl as fault:
-            assert fault.reason
+        with contextlib.suppress(InvalidRouteUrl):
+            assert isinstance(parse(url), NextHop)
