@@ -119,18 +119,20 @@ def _names(certificate: x509.Certificate) -> tuple[str, ...]:
 def explain_tls_error(error: Exception, server_name: str | None = None) -> TlsProblem:
     """A failed handshake in plain words."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        fault = fault_of_certificate(error.verify_code)
-        where = f" ({server_name}: {error.verify_message})" if server_name else ""
+        # OpenSSL's own errors have a code and a message; those of a simulated network may not.
+        fault = fault_of_certificate(getattr(error, "verify_code", 0))
+        message = str(getattr(error, "verify_message", "")) or str(error)
+        where = f" ({server_name}: {message})" if server_name else ""
         if fault is not None:
             return TlsProblem(fault.id, f"{fault.text}{where}", fault.fix, True)
         return TlsProblem(
             "certificate-refused",
-            f"the certificate was refused: {error.verify_message}",
+            f"the certificate was refused: {message}",
             "look at the certificate with waypost check",
             True,
         )
     if isinstance(error, ssl.SSLError):
-        reason = error.reason or ""
+        reason = str(getattr(error, "reason", None) or "")
         fault = fault_of_handshake(reason)
         if fault is not None:
             evidence = f" ({reason.lower().replace('_', ' ')})"

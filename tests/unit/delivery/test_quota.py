@@ -92,8 +92,10 @@ def test_a_spread_quota_lasts_over_its_window() -> None:
         if used is None:
             sent.append(now - MIDNIGHT)
         else:
-            assert used.spread
             assert used.until > now
+            if len(sent) == 100:
+                break
+            assert used.spread
             assert "spread" in used.text
             now = used.until
     assert len(sent) == 100
