@@ -12,7 +12,7 @@ import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast, Final, Generic
+from typing import Final, Generic, cast
 
 from waypost.net.clock import Clock
 from waypost.net.network import Network, ProtocolType

@@ -51,9 +51,14 @@ def find(
     return asyncio.run(exchangers.find(domain, port=port, allow_private_addresses=allow))
 
 
-def failure(domain: str, records: Records, *args: Addresses, **named: Ourselves) -> tuple[str, str]:
+def failure(
+    domain: str,
+    records: Records,
+    addresses: Addresses | None = None,
+    ourselves: Ourselves | None = None,
+) -> tuple[str, str]:
     with pytest.raises(DestinationFailure) as caught:
-        find(domain, records, *args, **named)
+        find(domain, records, addresses, ourselves=ourselves)
     fault = caught.value
     assert fault.permanent == (fault.status.class_ == 5)
     assert repr(domain)[1:-1] in fault.text

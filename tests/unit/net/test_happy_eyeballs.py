@@ -317,11 +317,15 @@ def test_a_peer_that_floods_before_it_is_chosen_is_cut_off() -> None:
     assert network.transports[FOUR.address].aborted
 
 
-def test_real_sockets_win_and_hand_over_their_greeting() -> None:
-    class SystemTime(ManualClock):
-        async def sleep(self, delay: float) -> None:
-            await asyncio.sleep(delay)
+class SystemTime(ManualClock):
+    """Time that passes by itself."""
 
+    async def sleep(self, delay: float) -> None:
+        await asyncio.sleep(delay)
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_real_sockets_win_and_hand_over_their_greeting(loop: str) -> None:
     async def story() -> list[object]:
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             writer.write(b"220 here\r\n")
@@ -340,4 +344,5 @@ def test_real_sockets_win_and_hand_over_their_greeting() -> None:
         server.close()
         return connected.protocol.events
 
-    assert asyncio.run(story())[:2] == ["made", b"220 here\r\n"]
+    run = asyncio.run if loop == "asyncio" else pytest.importorskip("uvloop").run
+    assert run(story())[:2] == ["made", b"220 here\r\n"]
