@@ -87,7 +87,7 @@ class _OfDestination:
     def is_forgettable(self, now: float) -> bool:
         return (
             not self.connections
-            and (not self.failures or self.until + FORGOTTEN_AFTER <= now)
+            and self.until + (FORGOTTEN_AFTER if self.failures else 0.0) <= now
             and (self.bucket is None or self.bucket.is_full(now))
         )
 

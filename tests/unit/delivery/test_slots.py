@@ -209,6 +209,15 @@ def test_a_destination_in_use_or_left_alone_is_not_forgotten() -> None:
     kept.release(PLAIN, "open.example")
 
 
+def test_a_late_success_does_not_make_a_destination_forgettable_before_its_time() -> None:
+    kept = slots(maximum_destinations=1)
+    until = kept.back_off(PLAIN, "a.example", NOW, "421")
+    kept.succeeded(PLAIN, "a.example")
+    assert reason(kept.acquire(PLAIN, "b.example", until - 1)) == "destinations"
+    assert reason(kept.acquire(PLAIN, "a.example", until - 1)) == "back-off"
+    assert kept.acquire(PLAIN, "b.example", until) is None
+
+
 def test_where_nothing_can_be_forgotten_a_new_destination_waits() -> None:
     kept = slots(maximum_destinations=2)
     kept.acquire(PLAIN, "a.example", NOW)
@@ -271,7 +280,7 @@ class AnyUse(RuleBasedStateMachine):
                 assert mine.count(destination) <= route.limits.connections_per_destination
 
 
-AnyUse.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
+AnyUse.TestCase.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
 TestAnyUse = AnyUse.TestCase
 
 
