@@ -1,0 +1,70 @@
+# Everything runs from a virtual environment in .venv, made from the locked requirements.
+# `make help` lists what there is.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+RUNTIME := $(VENV)/.installed
+DEVELOPMENT := $(VENV)/.installed-dev
+
+SERVE ?=
+PYTEST ?=
+BENCH ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format unit bench peers lock clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@echo
+	@echo '  SERVE="--listen 127.0.0.1:2526" adds options to run, PYTEST="-k retry" to test,'
+	@echo '  BENCH="--help" to bench; PYTHON=python3.12 picks the interpreter.'
+
+run: $(RUNTIME) ## Start the relay; its sandbox keeps every message on this machine
+	@exec $(BIN)/waypost serve $(SERVE)
+
+test: lint peers ## Lint, then run every test but the long ones
+	$(BIN)/python -m pytest $(PYTEST)
+
+unit: $(DEVELOPMENT) ## Run the unit tests alone
+	$(BIN)/python -m pytest tests/unit $(PYTEST)
+
+lint: $(DEVELOPMENT) ## Check style, types and the direction of imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: $(DEVELOPMENT) ## Format the code, and mend what can be mended by itself
+	$(BIN)/ruff check --fix --exit-zero
+	$(BIN)/ruff format
+
+bench: $(DEVELOPMENT) ## Measure against Postfix
+	$(BIN)/python bench/run.py $(BENCH)
+
+peers: ## Install the programs that tests talk to (as root, with apt; otherwise those tests skip)
+	@sh .ci/install-peers
+
+lock: ## Lock the newest releases that pyproject.toml allows
+	@sh .ci/lock $(PYTHON)
+
+clean: ## Remove what make and the tools made
+	rm -rf $(VENV) build dist src/*.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis \
+		.import_linter_cache .coverage
+	find src tests bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+# The stamps are newer than what they were made from, or they are made again.
+
+$(VENV)/.made:
+	@sh .ci/make-venv $(PYTHON) $(VENV)
+	@touch $@
+
+$(RUNTIME): $(VENV)/.made requirements.txt requirements-build.txt pyproject.toml
+	$(PIP) install --quiet --require-hashes -r requirements.txt -r requirements-build.txt
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEVELOPMENT): $(RUNTIME) requirements-dev.txt
+	$(PIP) install --quiet --require-hashes -r requirements-dev.txt
+	@touch $@
