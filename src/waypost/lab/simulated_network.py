@@ -105,7 +105,7 @@ class SimulatedTransport(asyncio.Transport):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         """There is no buffer: latency is all that delays."""
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:  # noqa: ANN401 - asyncio's signature
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
         """peername, as real transports give."""
         return super().get_extra_info(name, default)
 

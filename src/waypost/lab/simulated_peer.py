@@ -15,7 +15,6 @@ from typing import Literal
 from waypost.smtp.envelope import Envelope
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server import ServerProtocol
-from waypost.smtp.server_settings import ServerSettings
 from waypost.smtp.server_events import (
     ContentEnded,
     ContentReceived,
@@ -27,6 +26,7 @@ from waypost.smtp.server_events import (
     TransactionDropped,
     VerifyReceived,
 )
+from waypost.smtp.server_settings import ServerSettings
 
 Step = Literal["connect", "ehlo", "mail", "rcpt", "data", "content"]
 Action = Literal["reply", "drop", "stall", "accept_and_drop"]
@@ -172,7 +172,7 @@ class _PeerSession(asyncio.Protocol):
                 self._envelope,
                 b"".join(self._content),
                 acknowledged,
-            )  # fmt: skip
+            )
         )
 
 

@@ -35,7 +35,7 @@ class ServerCertificates:
         certificate: Path,
         key: Path,
         minimum_version: ssl.TLSVersion = ssl.TLSVersion.TLSv1_2,
-        report: Callable[[str], None] = lambda text: None,
+        report: Callable[[str], None] = lambda _: None,
     ) -> None:
         """Raises CertificateFault where the files cannot be used."""
         self.certificate = certificate

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import pytest
@@ -35,7 +36,7 @@ def test_data_ends_only_at_crlf_dot_crlf(content: bytes, cuts: list[int]) -> Non
     taken: list[bytes] = []
     rest: bytes | None = None
     edges = sorted({0, *(cut for cut in cuts if cut < len(wire)), len(wire)})
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in itertools.pairwise(edges):
         if rest is None:
             piece, rest = decoder.feed(wire[start:end])
             taken.append(piece)
