@@ -112,8 +112,8 @@ class SpoolBodyWriter:
     memory for arriving content is used up."""
 
     __slots__ = (
-        "_budget", "_busy", "_complete", "_drained", "_file", "_loop", "_on_settled", "_pool", "_waiting",
-        "checksum", "directory", "discarded", "failure", "identifier", "parts", "size",
+        "_budget", "_busy", "_complete", "_drained", "_file", "_loop", "_on_settled", "_pool",
+        "_waiting", "checksum", "directory", "discarded", "failure", "identifier", "parts", "size",
     )  # fmt: skip
 
     def __init__(

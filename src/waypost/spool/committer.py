@@ -129,4 +129,14 @@ def as_refusal(fault: Exception) -> Exception:
 def _call_back(outcomes: list[tuple[Done | None, Exception | None]]) -> None:
     for done, failure in outcomes:
         if done is not None:
-            done(failure)
+            call_back(done, failure)
+
+
+def call_back(done: Done, failure: Exception | None) -> None:
+    """Call it; should it raise, that is reported and the others are still called."""
+    try:
+        done(failure)
+    except Exception as fault:  # noqa: BLE001 - given to the loop, which reports it
+        asyncio.get_running_loop().call_exception_handler(
+            {"message": "a callback of the spool failed", "exception": fault}
+        )

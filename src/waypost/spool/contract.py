@@ -1,8 +1,9 @@
 """The contract of a spool: what is kept, and when it counts as kept.
 
 A spool takes operations and calls back when they are on stable storage. The calls never block the
-event loop; the callbacks run on it, in the order in which the operations were given. Operations
-of many callers share one commit (group commit), so a callback costs far less than an fsync.
+event loop; the callbacks run on it, in the order in which the operations were given (an append
+whose body goes to a file takes its place when the file is durable). Operations of many callers
+share one commit (group commit), so a callback costs far less than an fsync.
 
 The life of a recipient row, and who moves it on after a crash:
 
@@ -63,6 +64,11 @@ class SpoolFull(SpoolRefusal):
 
 class SpoolFailure(SpoolRefusal):
     """The storage reported an error (451 4.3.0)."""
+
+
+class NotQueued(SpoolRefusal):
+    """An attempt was to begin for a recipient that no longer waits: it was held, cancelled or set
+    aside meanwhile. Nothing was marked, and nothing may be sent."""
 
 
 class BodyDamaged(Exception):
@@ -147,7 +153,7 @@ class QueuedMessage:
 
     identifier: int
     envelope: Envelope
-    """With all recipients; `recipients` says which are to be served now."""
+    """With exactly the recipients of `recipients`, in the same order."""
     recipients: list[QueuedRecipient]
     received_at: float
     expires_at: float
@@ -229,18 +235,28 @@ class Recovery:
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """Which messages an operation is for; empty fields do not restrict."""
+    """Which messages an operation is for; empty fields do not restrict.
+
+    All fields that are given must match. An operation on recipients (hold, release, retry, cancel,
+    select) touches of the messages found only those recipients that match `recipient` and
+    `states`; both must hold for the same recipient.
+    """
 
     identifiers: tuple[int, ...] = ()
     sender: str = ""
-    """An address, a domain ("@example.com") or part of an address."""
+    """A whole address ("joe@example.com"), a domain ("@example.com"), the null sender ("<>"), or
+    without an at sign any part of an address. The case of ASCII letters does not matter."""
     recipient: str = ""
+    """As `sender`."""
     states: tuple[RecipientState, ...] = ()
+    """Some recipient is in one of these."""
     older_than: float | None = None
     """Received before this time."""
     text: str = ""
     """Found in subject, Message-ID or addresses."""
     limit: int = 100
+    """At most so many messages, the newest; 0: no limit. For an operation on recipients, messages
+    that it cannot change do not count."""
     before: int | None = None
     """Identifiers below this one: the next page."""
 
@@ -258,6 +274,28 @@ class RecipientRow:
     started: bool
     last_reply: str
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SelectedRecipient:
+    """A recipient that an operation would be for."""
+
+    message: int
+    number: int
+    address: str
+    state: RecipientState
+    started: bool
+    """An attempt is under way: hold, retry and cancel leave it alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Suppression:
+    """An address to which nothing is sent."""
+
+    address: str
+    """In lower case."""
+    reason: str
+    added_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,8 +329,15 @@ class SpoolCounts:
     bytes_used: int
 
 
+SetAside = Callable[[int, str], None]
+"""Told on the event loop: a message that was set aside, and why."""
+
+
 class Spool(Protocol):
     """The operations of the engine (callbacks) and of people (coroutines)."""
+
+    on_set_aside: SetAside
+    """Told of every message that is set aside after `open`; does nothing unless it is set."""
 
     async def open(self) -> Recovery:
         """Make ready; check integrity; clear what a crash left half-done."""
@@ -313,7 +358,8 @@ class Spool(Protocol):
         """Keep a message; `done(None)` means durable. The Body can be read at once."""
 
     def mark_started(self, message: int, numbers: Sequence[int], done: Done) -> None:
-        """Say that an attempt begins for these recipients."""
+        """Say that an attempt begins for these recipients. Fails with NotQueued, and marks
+        nothing, when one of them is no longer queued."""
 
     def finish(
         self,
@@ -328,7 +374,8 @@ class Spool(Protocol):
         """
 
     def capture(self, message: int, addresses: Sequence[str], at: float, done: Done) -> None:
-        """Keep a copy of a message for the sandbox."""
+        """Keep a copy of a message for the sandbox; a second capture of the same message adds
+        its addresses."""
 
     def warned(self, message: int, done: Done) -> None:
         """A delay warning was sent for this message."""
@@ -340,7 +387,7 @@ class Spool(Protocol):
         """When the next queued recipient of a destination becomes due after a time."""
 
     async def expired(self, now: float, limit: int) -> list[int]:
-        """Messages whose time is over and that still have queued recipients."""
+        """Messages whose time is over and that still have queued recipients, by identifier."""
 
     async def load_message(self, message: int) -> list[QueuedMessage]:
         """A message with its queued recipients, one for each domain, due or not."""
@@ -351,7 +398,11 @@ class Spool(Protocol):
     async def load_due(
         self, domain: str, now: float, limit: int, excluded: frozenset[int]
     ) -> list[QueuedMessage]:
-        """The messages of a destination that are due, oldest first, without those `excluded`."""
+        """The messages of a destination that are due, oldest first, without those `excluded`.
+
+        `limit` counts recipients. A message comes with all its due recipients of the destination,
+        so the last one may exceed the limit.
+        """
 
     async def open_body(self, message: int) -> Body:
         """The content. Raises BodyDamaged."""
@@ -362,20 +413,27 @@ class Spool(Protocol):
     async def messages(self, wanted: MessageFilter) -> list[MessageRow]:
         """Messages, newest first, with their recipients."""
 
+    async def select(
+        self, wanted: MessageFilter, states: Sequence[RecipientState]
+    ) -> list[SelectedRecipient]:
+        """The recipients in `states` that an operation with this filter would be for, newest
+        message first: a preview of hold (QUEUED), release (HELD), retry and cancel."""
+
     async def attempts(self, message: int) -> list[AttemptRecord]:
         """The attempts of a message, oldest first."""
 
     async def hold(self, wanted: MessageFilter) -> int:
-        """Hold the queued recipients of these messages; how many."""
+        """Hold the queued recipients of these messages that no attempt is under way for; how
+        many."""
 
     async def release(self, wanted: MessageFilter, now: float) -> int:
         """Release the held ones, due now; how many."""
 
     async def retry(self, wanted: MessageFilter, now: float) -> int:
-        """Make the queued ones due now; how many."""
+        """Make the queued ones due now that no attempt is under way for; how many."""
 
     async def cancel(self, wanted: MessageFilter, reason: str) -> int:
-        """Cancel the queued and held ones; how many."""
+        """Cancel the queued and held ones that no attempt is under way for; how many."""
 
     async def counts(self) -> SpoolCounts:
         """Totals."""
@@ -388,3 +446,12 @@ class Spool(Protocol):
 
     async def prune(self, before: float, limit: int) -> int:
         """Remove finished messages received before this time, with their attempts; how many."""
+
+    async def suppress(self, address: str, reason: str) -> None:
+        """Send nothing to an address from now on; a known one gets the new reason."""
+
+    async def unsuppress(self, address: str) -> bool:
+        """Send to it again; whether it was suppressed."""
+
+    async def suppressions(self, limit: int, after: str = "") -> list[Suppression]:
+        """Suppressed addresses, by name after `after`."""

@@ -163,7 +163,7 @@ def _results_text(record: AttemptRecord) -> str:
 def _insert_statement(table: str, columns: int, rows: int) -> str:
     row = "(" + ",".join("?" * columns) + ")"
     names = _COLUMNS[table]
-    return f"INSERT INTO {table} ({names}) VALUES {','.join([row] * rows)}"  # noqa: S608 - constants
+    return f"INSERT INTO {table} ({names}) VALUES {','.join([row] * rows)}"
 
 
 _COLUMNS = {
@@ -215,7 +215,7 @@ def _delete_bodies(connection: sqlite3.Connection, settled: list[int]) -> None:
     if settled:
         marks = ",".join("?" * len(settled))
         connection.execute(
-            f"DELETE FROM body WHERE message IN ({marks}) AND NOT EXISTS ("  # noqa: S608
+            f"DELETE FROM body WHERE message IN ({marks}) AND NOT EXISTS ("
             "SELECT 1 FROM recipient WHERE recipient.message = body.message AND state < 2)",
             settled,
         )

@@ -154,7 +154,7 @@ def _change(
     if wanted.recipient and wanted.text:
         narrow_values = [filter_values[-5]]
     return connection.execute(
-        f"UPDATE recipient SET {assignment} WHERE {narrowed}{condition} AND message IN "  # noqa: S608
+        f"UPDATE recipient SET {assignment} WHERE {narrowed}{condition} AND message IN "
         f"(SELECT id FROM message WHERE {where} ORDER BY id DESC LIMIT ?)",
         [*values, *narrow_values, *filter_values, wanted.limit],
     ).rowcount
@@ -174,7 +174,7 @@ def prune(connection: sqlite3.Connection, before: float, limit: int) -> int:
         ("attempt", "message"), ("recipient", "message"), ("body", "message"), ("message", "id"),
     ):  # fmt: skip
         connection.executemany(
-            f"DELETE FROM {table} WHERE {column} = ?",  # noqa: S608 - constants
+            f"DELETE FROM {table} WHERE {column} = ?",
             [(identifier,) for identifier in identifiers],
         )
     return len(identifiers)
