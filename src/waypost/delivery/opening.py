@@ -337,8 +337,9 @@ def _tls_text(courier: Courier) -> str:
 def _unusable(place: str, stage: str, event: ClientEvent, through: Through) -> _HostUnusable:
     """The failure that an event means which is not the one hoped for."""
     if isinstance(
-        event, GreetingRefused | HelloRefused | TlsRefused | AuthenticationRefused
-    ) or isinstance(event, ShutdownAnnounced):
+        event,
+        GreetingRefused | HelloRefused | TlsRefused | AuthenticationRefused | ShutdownAnnounced,
+    ):
         text = f"{place} said {event.reply} (at {stage})"
         outcome = replace(outcome_of_reply(stage, event.reply, through), text=text)
     else:

@@ -129,7 +129,7 @@ class Intake:
                     "5.4.6",
                     f"Mail loop: the message has passed {block.received_count} servers "
                     f"(at most {settings.maximum_hops})",
-                )  # fmt: skip
+                )
             )
             return
         origin, envelope = self._origin, self._envelope

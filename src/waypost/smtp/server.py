@@ -93,10 +93,7 @@ class ServerProtocol(Commands):
     def take(self) -> bytes:
         """The bytes to send, given out once."""
         out = self._out
-        if len(out) == 1:
-            data = out[0]
-        else:
-            data = b"".join(out)
+        data = out[0] if len(out) == 1 else b"".join(out)
         out.clear()
         return data
 
