@@ -1,0 +1,264 @@
+"""From settings that have the right shape to the settings of the service; and what only shows when
+they are looked at together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from waypost.config.model import ListenerSection, RouteSection, Settings
+from waypost.config.problems import resembling
+from waypost.delivery.engine import EngineSettings
+from waypost.delivery.retry import RetrySchedule
+from waypost.delivery.route import NextHop, Quotas, Route, RouteLimits, RouteMatch, Strategy
+from waypost.delivery.routing import InvalidRouting, RoutingTable
+from waypost.relay.access import AccessSettings, ListenerKind
+from waypost.relay.authentication import MECHANISMS
+from waypost.relay.certificates import CertificateFault, ServerCertificates
+from waypost.relay.intake import IntakeSettings
+from waypost.relay.listener import ListenerSettings
+from waypost.relay.listener_address import ListenerAddress
+from waypost.relay.peer_limits import PeerLimitSettings
+from waypost.relay.recipient_policy import RecipientSettings
+from waypost.service import ServiceSettings
+from waypost.smtp.server_settings import ServerSettings
+from waypost.spool.sqlite import SqliteSettings
+
+Report = Callable[[tuple[str | int, ...], str, str | None], None]
+"""Takes the path, the reason and the nearest right name of a problem."""
+
+
+def kind_of(section: ListenerSection) -> ListenerKind:
+    """The kind of a listener; by its port where the settings do not say."""
+    if section.kind is not None:
+        return section.kind
+    port = section.address.port
+    return "relay" if port == 25 else "submissions" if port == 465 else "submission"
+
+
+def listener(settings: Settings, section: ListenerSection, hostname: str) -> ListenerSettings:
+    """One listener.
+
+    AUTH goes in the clear only where nobody can listen: on loopback. A load balancer on loopback
+    brings clients from elsewhere, so with `proxy_from` it does not. STARTTLS with a self-signed
+    certificate would only make clients on loopback stumble that rightly refuse it.
+    """
+    kind = kind_of(section)
+    is_local = section.address.is_loopback and not section.proxy_from
+    implicit = kind == "submissions"
+    authenticates = section.authentication
+    if authenticates is None:
+        authenticates = kind != "relay"
+    starttls = section.starttls
+    if starttls is None:
+        starttls = not is_local or settings.tls.certificate is not None
+    return ListenerSettings(
+        section.address,
+        kind,
+        ServerSettings(
+            hostname,
+            maximum_size=section.maximum_size or settings.content.maximum_size,
+            maximum_recipients=section.maximum_recipients,
+            maximum_command_line=section.maximum_command_line,
+            maximum_errors=section.maximum_errors,
+            maximum_idle_commands=section.maximum_idle_commands,
+            maximum_messages=section.maximum_messages,
+            starttls=starttls and not implicit,
+            auth_mechanisms=MECHANISMS if authenticates else (),
+            auth_in_clear=authenticates and is_local,
+            smtputf8=section.smtputf8,
+            chunking=section.chunking,
+            dsn=section.dsn,
+            require_tls=section.requiretls,
+            normalise_line_ends=settings.content.bare_line_ends == "normalise",
+        ),
+        implicit_tls=implicit,
+        proxy_from=section.proxy_from,
+    )
+
+
+def route(settings: Settings, section: RouteSection) -> Route:
+    """One route. Raises ValueError where its next hops do not go together."""
+    hops: list[NextHop] = [named.hop for named in section.via if named.hop is not None]
+    limits, quotas, retry = section.limits, section.quotas, section.retry
+    return Route(
+        section.name,
+        tuple(hops),
+        RouteMatch(section.match.recipients, section.match.senders, section.match.users),
+        Strategy(section.strategy),
+        section.tee_sandbox,
+        RouteLimits(
+            limits.connections, limits.connections_per_destination,
+            limits.messages_per_connection, limits.rate, limits.rate_per_destination,
+        ),
+        Quotas(quotas.per_minute, quotas.per_hour, quotas.per_day, quotas.spread),
+        section.overflow,
+        section.allow_private_addresses,
+        RetrySchedule(retry.delays, retry.afterwards, retry.jitter, retry.warn_after),
+        section.expire_after or settings.delivery.expire_after,
+        section.chunking,
+        section.pipelining,
+    )  # fmt: skip
+
+
+def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
+    """Everything. The settings are whole: hostname, data, listeners and routes are there."""
+    assert settings.hostname is not None
+    assert settings.data is not None
+    hostname, limits, content, delivery = (
+        settings.hostname, settings.limits, settings.content, settings.delivery,
+    )  # fmt: skip
+    return ServiceSettings(
+        hostname=hostname,
+        data=settings.data,
+        spool=SqliteSettings(
+            spool_folder(settings),
+            settings.spool.quota, settings.spool.minimum_free, settings.spool.memory,
+        ),
+        listeners=tuple(listener(settings, one, hostname) for one in settings.listener),
+        routes=routes,
+        certificate=settings.tls.certificate,
+        key=settings.tls.key,
+        access=AccessSettings(
+            settings.access.trusted_networks, settings.access.relay_domains,
+            settings.access.require_authentication, settings.access.enforce_sender_ownership,
+        ),
+        limits=PeerLimitSettings(
+            limits.connections, limits.connections_per_address, limits.connections_per_minute,
+            limits.messages_per_minute, limits.recipients_per_hour,
+            limits.user_messages_per_hour, limits.user_recipients_per_hour,
+            limits.errors_per_hour, limits.failed_logins_per_hour, limits.ban,
+            limits.exempt_loopback, limits.tracked,
+        ),
+        recipients=RecipientSettings(
+            settings.recipients.syntax, settings.recipients.domain,
+            settings.recipients.suppressions, settings.recipients.on_dns_failure,
+        ),
+        intake=IntakeSettings(
+            hostname, content.maximum_header, content.maximum_fields, content.maximum_hops,
+            delivery.expire_after,
+        ),
+        engine=EngineSettings(
+            hostname, delivery.window, delivery.lane_window, delivery.load_at_once,
+            delivery.body_memory, delivery.armed,
+        ),
+        idle_seconds=delivery.idle,
+        timeouts=settings.timeouts.model_dump(),
+        retention=settings.retention,
+    )  # fmt: skip
+
+
+def spool_folder(settings: Settings) -> Path:
+    """Where the mail is."""
+    assert settings.data is not None
+    return settings.spool.url or settings.data / "spool"
+
+
+# --- what does not fit together -----------------------------------------------------------------
+
+
+def check_tls(settings: Settings, report: Report) -> None:
+    """Certificate and key: both or neither, and usable."""
+    certificate, key = settings.tls.certificate, settings.tls.key
+    if certificate is None and key is None:
+        return
+    if certificate is None or key is None:
+        given, missing = ("key", "certificate") if certificate is None else ("certificate", "key")
+        report(("tls", given), f"needs tls.{missing} beside it", None)
+        return
+    try:
+        ServerCertificates(certificate, key)
+    except (CertificateFault, OSError) as fault:
+        report(("tls", "certificate"), str(fault), None)
+
+
+def check_listeners(settings: Settings, report: Report) -> None:
+    """No address twice; logging in is possible where it is asked for."""
+    seen: dict[object, int] = {}
+    for number, section in enumerate(settings.listener):
+        path = ("listener", number)
+        for place in _places(section.address):
+            first = seen.setdefault(place, number)
+            if first != number:
+                report((*path, "address"), f"{section.address.text} is listened on already", None)
+                break
+        kind = kind_of(section)
+        if kind == "submissions" and section.starttls:
+            report((*path, "starttls"), "must be false: submissions begin with TLS", None)
+        needs = section.authentication or (
+            settings.access.require_authentication
+            and kind != "relay"
+            and section.authentication is None
+        )
+        local = section.address.is_loopback and not section.proxy_from
+        if needs and section.starttls is False and kind != "submissions" and not local:
+            report(
+                (*path, "starttls"),
+                "must be true: AUTH is offered only under TLS here, so nobody could log in",
+                None,
+            )
+        required = settings.access.require_authentication and kind != "relay"
+        if required and section.authentication is False:
+            report(
+                (*path, "authentication"),
+                "must be true: access.require_authentication is, so nobody could submit",
+                None,
+            )
+
+
+def _places(address: ListenerAddress) -> list[object]:
+    if address.path is not None or address.activation is not None:
+        return [(address.path, address.activation)]
+    if address.port == 0:
+        return []  # the system picks a free one
+    hosts = address.hosts or ("*",)
+    return [(host.lower(), address.port) for host in hosts]
+
+
+def check_delivery(settings: Settings, report: Report) -> None:
+    """The window holds what is loaded in one go, or nothing would ever be loaded."""
+    if settings.delivery.load_at_once > settings.delivery.window:
+        report(
+            ("delivery", "load_at_once"),
+            f"must be at most delivery.window, which is {settings.delivery.window}",
+            None,
+        )
+
+
+def check_route_names(document: Mapping[str, Any], report: Report) -> bool:
+    """Names are given once and overflow leads to one. Looks at the document, so that it finds
+    these even where other keys of a route are faulty."""
+    routes = document.get("route")
+    sections = [
+        (number, section)
+        for number, section in enumerate(routes if isinstance(routes, list) else ())
+        if isinstance(section, dict)
+    ]
+    names = [name for _, section in sections if isinstance(name := section.get("name"), str)]
+    sound = True
+    seen: set[str] = set()
+    for number, section in sections:
+        name, overflow = section.get("name"), section.get("overflow")
+        if isinstance(name, str):
+            if name in seen:
+                sound = False
+                report(("route", number, "name"), f"two routes are called {name!r}", None)
+            seen.add(name)
+        if isinstance(overflow, str) and overflow not in names:
+            sound = False
+            meant = resembling(overflow, names, 0.5)
+            report(("route", number, "overflow"), f"{overflow[:64]!r} is no route", meant)
+    return sound
+
+
+def check_routes(routes: Sequence[Route], report: Report) -> None:
+    """The routes make a table."""
+    try:
+        RoutingTable(routes)
+    except InvalidRouting as fault:
+        text = str(fault)
+        named = [number for number, one in enumerate(routes) if repr(one.name) in text]
+        # Where a route makes another useless, the one that is to be moved is behind.
+        report(("route", named[-1]) if named else ("route",), text, None)

@@ -1,0 +1,216 @@
+"""Loads the configuration: reads the layers, checks each, lays them over each other, builds."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from waypost.config import build
+from waypost.config.keys import section_of
+from waypost.config.kinds import Reading
+from waypost.config.layers import (
+    Flags,
+    Layer,
+    default_layer,
+    environment_layer,
+    file_layer,
+    flags_layer,
+)
+from waypost.config.model import LogSection, Section, Settings
+from waypost.config.problems import ConfigurationError, Problem, dotted
+from waypost.config.shape import checked
+from waypost.delivery.route import Route
+from waypost.mail.address import InvalidAddress, domain_to_ascii
+from waypost.service import ServiceSettings
+
+_NO_HOME = "there is no home folder for the data; set it, or HOME or XDG_DATA_HOME"
+
+
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """A configuration that can be used."""
+
+    settings: Settings = field(repr=False)
+    """As the file has them, whole: what was not given has its default."""
+    origins: Mapping[str, str]
+    """By dotted key, where its value came from: "default", "waypost.toml:12",
+    "environment WAYPOST_ROUTE", "flag --route"."""
+    service: ServiceSettings = field(repr=False)
+
+    def service_settings(self) -> ServiceSettings:
+        """What the service is made of."""
+        return self.service
+
+    @property
+    def hostname(self) -> str:
+        """The relay's own name."""
+        return self.service.hostname
+
+    @property
+    def data(self) -> Path:
+        """The folder for users, certificates and, unless set otherwise, mail."""
+        return self.service.data
+
+    @property
+    def log(self) -> LogSection:
+        """How the relay logs: level and format."""
+        return self.settings.log
+
+    @property
+    def panel(self) -> str | None:
+        """HOST:PORT, None for none."""
+        return self.settings.panel
+
+    @property
+    def workers(self) -> int:
+        """How many processes."""
+        return self.settings.workers
+
+
+def load(path: Path | None, environment: Mapping[str, str], flags: Flags) -> Configuration:
+    """The configuration from its file, the environment and the flags; later ones win.
+
+    Without `path` the file is the one that WAYPOST_CONFIG names, if any. Raises
+    ConfigurationError with everything that is wrong.
+    """
+    problems: list[Problem] = []
+    layers = [default_layer(_machine_name(), _data_folder(environment))]
+    named = environment.get("WAYPOST_CONFIG")
+    if path is None and named:
+        path = Path(named)
+    if path is not None:
+        layers.append(file_layer(path, problems))
+    layers.append(environment_layer(environment, problems))
+    layers.append(flags_layer(flags))
+
+    routes_layer = _owner(layers, ("route",))
+    settings = Settings()
+    faulty: set[str] = set()
+    for layer in layers:
+        reading = Reading(
+            layer.folder, environment,
+            follow_routes=layer is routes_layer, from_text=layer.from_text,
+        )  # fmt: skip
+        of_layer, wrong = checked(layer, reading, problems)
+        settings = _over(of_layer, settings)
+        faulty |= wrong
+    if settings.data is None and "data" not in faulty:
+        problems.append(Problem("default", None, None, "data", _NO_HOME))
+
+    def report(path: tuple[str | int, ...], reason: str, suggestion: str | None) -> None:
+        layer = _owner(layers, path)
+        problems.append(layer.problem(path, dotted(path), reason, suggestion))
+
+    routes = _routes(settings, routes_layer, faulty, report)
+    if not faulty & {"tls"}:
+        build.check_tls(settings, report)
+    if not faulty & {"listener", "access"}:
+        build.check_listeners(settings, report)
+    if not faulty & {"delivery"}:
+        build.check_delivery(settings, report)
+    if settings.workers > 1:
+        report(("workers",), "must be 1: the relay runs in one process", None)
+    if problems:
+        raise ConfigurationError(sorted(problems, key=_by_place))
+    return Configuration(settings, _origins(settings, layers), build.service(settings, routes))
+
+
+def _by_place(problem: Problem) -> tuple[int, int]:
+    """In the order of the file; what stands in none comes last."""
+    if problem.line is None:
+        return (0, 0) if not problem.key else (1 << 60, 0)
+    return problem.line, problem.column or 0
+
+
+def _routes(
+    settings: Settings, layer: Layer, faulty: set[str], report: build.Report
+) -> tuple[Route, ...]:
+    """The routes; fewer where some have faults."""
+    sound = build.check_route_names(layer.document, report) and "route" not in faulty
+    routes: list[Route] = []
+    for number, section in enumerate(settings.route if sound else ()):
+        try:
+            routes.append(build.route(settings, section))
+        except ValueError as fault:
+            report(("route", number, "via"), str(fault), None)
+    if sound and len(routes) == len(settings.route):
+        build.check_routes(routes, report)
+    return tuple(routes)
+
+
+def _over(upper: Section, lower: Any) -> Any:
+    """`lower` with everything that `upper` sets; tables are joined, lists replaced."""
+    update: dict[str, object] = {}
+    for name in upper.model_fields_set:
+        value = getattr(upper, name)
+        if isinstance(value, Section):
+            value = _over(value, getattr(lower, name))
+        update[name] = value
+    return lower.model_copy(update=update)
+
+
+def _owner(layers: list[Layer], path: tuple[str | int, ...]) -> Layer:
+    """The uppermost layer that gives a key or, where none does, the table around it."""
+    while path:
+        for layer in reversed(layers):
+            if layer.holds(path):
+                return layer
+        path = path[:-1]
+    return layers[0]
+
+
+def _origins(settings: Settings, layers: list[Layer]) -> dict[str, str]:
+    origins: dict[str, str] = {}
+
+    def walk(section: Section, path: tuple[str | int, ...]) -> None:
+        for name, about in type(section).model_fields.items():
+            here = (*path, name)
+            value = getattr(section, name)
+            if section_of(about.annotation) is None:
+                origins[dotted(here)] = _origin(layers, here)
+            elif isinstance(value, tuple):
+                for number, one in enumerate(value):
+                    walk(one, (*here, number))
+            else:
+                walk(value, here)
+
+    walk(settings, ())
+    return origins
+
+
+def _origin(layers: list[Layer], path: tuple[str | int, ...]) -> str:
+    # A list comes as a whole from one layer; what is not given inside it is a default.
+    if len(path) > 1 and isinstance(path[1], int):
+        owner = _owner(layers, path[:1])
+        return owner.origin_of(path) if owner.holds(path) else "default"
+    for layer in reversed(layers):
+        if layer.holds(path):
+            return layer.origin_of(path)
+    return "default"
+
+
+def _machine_name() -> str:
+    """The name of this machine; localhost where it has none that is fit for EHLO."""
+    name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()).strip("-.")
+    try:
+        return domain_to_ascii(name)
+    except InvalidAddress:
+        return "localhost"
+
+
+def _data_folder(environment: Mapping[str, str]) -> Path | None:
+    """The user's data folder (XDG Base Directory Specification: relative paths are ignored)."""
+    base = environment.get("XDG_DATA_HOME", "")
+    if base.startswith("/"):
+        return Path(base) / "waypost"
+    home = environment.get("HOME")
+    if home:
+        return Path(home) / ".local" / "share" / "waypost"
+    try:
+        return Path.home() / ".local" / "share" / "waypost"
+    except RuntimeError:
+        return None
