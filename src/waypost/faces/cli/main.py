@@ -1,0 +1,88 @@
+"""The command `waypost`: finds the command that was asked for and loads only that.
+
+`waypost --help` must not load the server, so commands are named here with their one line and are
+imported when they are called. Faults that a person can mend are shown without a traceback, with
+the exit code of the command contract: 0 done, 1 the thing checked is bad, 2 wrong usage or
+configuration, 69 unreachable, 75 temporary failure.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Final
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+COMMANDS: Final = {
+    "serve": ("waypost.faces.cli.serve", "Accept mail, keep it, deliver it."),
+    "send": ("waypost.faces.cli.send", "Send a message."),
+    "queue": ("waypost.faces.cli.queue", "See and steer the mail that waits."),
+    "log": ("waypost.faces.cli.log", "What happened to each message, with its transcripts."),
+    "suppress": ("waypost.faces.cli.suppress", "Addresses that nothing is sent to."),
+    "user": ("waypost.faces.cli.user", "Who may log in to the relay."),
+    "config": ("waypost.faces.cli.config_commands", "Check, show and begin a configuration."),
+}
+"""Each module has a Typer application `app`."""
+
+
+class LazyGroup(TyperGroup):
+    """Names all commands and imports one of them when it is called."""
+
+    def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - the base's signature
+        """In the order in which a newcomer needs them."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | TyperGroup | None:  # noqa: ARG002
+        """The command itself where it is called, a mere name where it is only listed."""
+        if cmd_name not in COMMANDS:
+            return None
+        module, line = COMMANDS[cmd_name]
+        if not _is_called(cmd_name):
+            return TyperCommand(cmd_name, help=line, short_help=line)
+        command = typer.main.get_command(importlib.import_module(module).app)
+        assert isinstance(command, TyperCommand | TyperGroup)
+        command.name = cmd_name
+        command.help = command.help or line
+        return command
+
+
+def _is_called(name: str) -> bool:
+    return name in sys.argv[1:]
+
+
+app = typer.Typer(
+    cls=LazyGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"waypost {version('waypost')}")
+        raise typer.Exit
+
+
+@app.callback()
+def waypost(
+    version: bool = typer.Option(
+        False, "--version", callback=_show_version, is_eager=True, help="Show the version."
+    ),
+) -> None:
+    """Mail from an application to the recipient's server, reliably, over SMTP."""
+
+
+def run() -> None:
+    """The entry point. Ends the process."""
+    try:
+        app()
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read us has gone, as in `waypost log | head`
+        sys.exit(0)
