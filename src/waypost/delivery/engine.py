@@ -10,7 +10,7 @@ is in memory is bounded by `window` messages, however many are queued.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -78,6 +78,10 @@ class EngineSettings:
     """Messages of a lane marked as started ahead of a free connection."""
 
 
+Watcher = Callable[[NewMessage | QueuedMessage, AttemptRecord | None], None]
+"""Told of a message that has become durable (None), and of each attempt whose outcome has."""
+
+
 @dataclass(slots=True)
 class Plan:
     """Where the recipients of a new message go: lanes with the places in the envelope."""
@@ -121,6 +125,8 @@ class Engine:
         self._refilling: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self.watcher: Watcher | None = None
+        """For who follows the log; must return at once."""
         self._finishing = 0
         """Outcomes given to the spool and not yet durable."""
 
@@ -215,6 +221,8 @@ class Engine:
 
     def admit(self, message: NewMessage, body: Body, plan: Plan) -> None:
         """A message has become durable: its deliveries begin, or it waits on disk."""
+        if self.watcher is not None:
+            self.watcher(message, None)
         now = message.due_at
         for lane, domain, numbers in plan.parts:
             whole = body.whole
@@ -720,6 +728,8 @@ class Engine:
                 return
             self._finishing -= 1
             self._let_go(domain, message)
+            if self.watcher is not None:
+                self.watcher(message, record)
             for result in results:
                 if result.state is RecipientState.QUEUED:
                     self.wake(domain, result.due_at)
@@ -731,6 +741,8 @@ class Engine:
         self._spool.finish(record, durable, notification)
 
     def _admit_notification(self, notice: NewMessage) -> None:
+        if self.watcher is not None:
+            self.watcher(notice, None)
         for recipient in notice.envelope.recipients:
             self.wake(recipient.domain.lower(), notice.due_at)
 
