@@ -20,7 +20,7 @@ from waypost.config.layers import (
     file_layer,
     flags_layer,
 )
-from waypost.config.model import LogSection, Section, Settings
+from waypost.config.model import LogFormat, LogLevel, Section, Settings
 from waypost.config.problems import ConfigurationError, Problem, dotted
 from waypost.config.shape import checked
 from waypost.delivery.route import Route
@@ -56,9 +56,14 @@ class Configuration:
         return self.service.data
 
     @property
-    def log(self) -> LogSection:
-        """How the relay logs: level and format."""
-        return self.settings.log
+    def log_level(self) -> LogLevel:
+        """The least that is said."""
+        return self.settings.log.level
+
+    @property
+    def log_format(self) -> LogFormat:
+        """For people or for programs."""
+        return self.settings.log.format
 
     @property
     def panel(self) -> str | None:

@@ -57,6 +57,9 @@ _RETENTION: Final = 14 * 86400.0
 _IDLE: Final = 10.0
 _MIB: Final = 1024 * 1024
 
+LogLevel = Literal["debug", "info", "warning", "error"]
+LogFormat = Literal["console", "json"]
+
 _WORD: Final = Kind("word", toml_text)
 
 
@@ -363,13 +366,13 @@ class TimeoutsSection(Section):
 
 
 class LogSection(Section):
-    """[log]: what the relay says about itself."""
+    """[log]: what the relay says about itself, on standard error."""
 
-    level: Annotated[Literal["debug", "info", "warning", "error"], _WORD] = _set(
+    level: Annotated[LogLevel, _WORD] = _set(
         "info", "The least that is said: `debug`, `info`, `warning` or `error`."
     )
-    format: Annotated[Literal["auto", "text", "json"], _WORD] = _set(
-        "auto", "`text` for people, `json` for programs, `auto`: text on a terminal, else JSON."
+    format: Annotated[LogFormat, _WORD] = _set(
+        "console", "`console` for people, `json` for programs."
     )
 
 
