@@ -47,9 +47,12 @@ _QUOTED = re.compile(r'"(?:[^"\\\x00-\x1f\x7f]|\\[ -~])*+"')
 _LITERAL = re.compile(r"\[(?:(ipv6):([0-9a-f:.]{2,45})|([0-9.]{7,15}))\]", re.IGNORECASE)
 _DOTTED_NUMBERS = re.compile(r"[0-9]+(?:\.[0-9]+)*+")
 
-# Neither is a letter in any script, and each makes a log, a header or a screen lie: C0 and C1
-# controls, line and paragraph separators, the signs that turn the direction of writing.
-_NEVER = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]")
+# None is a letter in any script, and each makes a log, a header or a screen lie: C0 and C1
+# controls, line and paragraph separators, the signs that turn the direction of writing, the spaces
+# without width. (The joiners U+200C and U+200D are not among them: some scripts need them.)
+_NEVER = re.compile(
+    r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff]"
+)
 _SPACE = re.compile(r"\s")
 
 
@@ -123,7 +126,7 @@ def _careful_address(text: str, *, smtputf8: bool) -> Address:
     if not smtputf8 and octets != len(text):
         raise InvalidAddress("letters beyond US-ASCII need SMTPUTF8", text)
     if _NEVER.search(text):
-        raise InvalidAddress("it holds a control character", text)
+        raise InvalidAddress("it holds a control character or an invisible one", text)
     _check_local_part(local_part, text)
     return Address(local_part, _checked_domain(domain, text))
 

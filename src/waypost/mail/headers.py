@@ -152,12 +152,12 @@ class HeaderBlock:
 
     def _value_at(self, name: bytes) -> int:
         """Where in `block` the value of the first field of this name begins; -1: nowhere."""
+        if b" :" in self.folded or b"\t:" in self.folded:
+            # Perhaps a field in the obsolete form, with white space before the colon, stands first.
+            found = re.search(rb"\n%b[ \t]*+:" % re.escape(name), self.folded)
+            return -1 if found is None else found.end() - 2
         at = self.folded.find(b"\n%b:" % name)
-        if at >= 0:
-            return at + len(name)  # the CRLF before `folded` counts for LF and colon
-        # The obsolete form with white space before the colon; it is rare, and so is this.
-        found = re.search(rb"\n%b[ \t]+:" % re.escape(name), self.folded)
-        return -1 if found is None else found.end() - 2
+        return at + len(name) if at >= 0 else -1  # the CRLF before `folded`: LF and colon
 
 
 def decoded_field(block: HeaderBlock, name: bytes, maximum: int = MAXIMUM_DISPLAYED) -> str | None:
@@ -166,9 +166,15 @@ def decoded_field(block: HeaderBlock, name: bytes, maximum: int = MAXIMUM_DISPLA
     """
     if not block.has(name):
         return None
-    return decoded_text(block.raw_field(name, 4 * maximum), maximum)
+    return decoded_text(block.raw_field(name, _raw_length(maximum)), maximum)
 
 
 def decoded_text(raw: str, maximum: int = MAXIMUM_DISPLAYED) -> str:
     """The same for a field's value that was kept."""
-    return displayable(decode_encoded_words(raw[: 4 * maximum]))[:maximum]
+    return displayable(decode_encoded_words(raw[: _raw_length(maximum)]))[:maximum]
+
+
+def _raw_length(maximum: int) -> int:
+    """How much of a field can be in so many characters of its text: a letter may take four octets,
+    each three signs of an encoded word, and a word has a frame around it."""
+    return 16 * maximum + 80
