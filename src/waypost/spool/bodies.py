@@ -8,6 +8,7 @@ rows, was never answered with 250 and may go.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import zlib
 from collections.abc import AsyncIterator, Callable
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from waypost.spool.contract import BodyDamaged
+from waypost.spool.room import ROW_BYTES, Room
 
 LARGE: Final = 256 * 1024
 """Bytes from which a body goes to a file."""
@@ -53,12 +55,12 @@ class MemoryBody:
 class FileBody:
     """A body in a file, read piece by piece and checked against size and checksum as it goes."""
 
-    __slots__ = ("_checksum", "_path", "_size")
+    __slots__ = ("_path", "_size", "checksum")
 
     def __init__(self, path: Path, size: int, checksum: int) -> None:
         self._path = path
         self._size = size
-        self._checksum = checksum
+        self.checksum = checksum
 
     @property
     def size(self) -> int:
@@ -92,7 +94,7 @@ class FileBody:
                 checksum = zlib.crc32(piece, checksum)
                 if not piece:
                     raise BodyDamaged(f"{self._path.name} is {left} bytes short of {self._size}")
-                if not left and checksum != self._checksum:
+                if not left and checksum != self.checksum:
                     raise BodyDamaged(f"{self._path.name} does not match its checksum")
                 yield piece
 
@@ -109,15 +111,26 @@ class MemoryBudget:
 
 class SpoolBodyWriter:
     """Takes content as it arrives. Starts in memory; moves to a file when it grows large, or when
-    memory for arriving content is used up."""
+    memory for arriving content is used up.
+
+    A body in a file is written by a thread, one run at a time: `_write_out` is what the thread
+    does, everything else happens on the loop.
+    """
 
     __slots__ = (
-        "_budget", "_busy", "_complete", "_drained", "_file", "_loop", "_on_settled", "_pool",
-        "_waiting", "checksum", "directory", "discarded", "failure", "identifier", "parts", "size",
+        "_budget", "_busy", "_claimed", "_complete", "_drained", "_file", "_loop", "_on_settled",
+        "_pool", "_promise", "_room", "_settling", "_waiting", "checksum", "directory",
+        "discarded", "failure", "identifier", "parts", "size",
     )  # fmt: skip
 
     def __init__(
-        self, identifier: int, directory: Path, pool: ThreadPoolExecutor, budget: MemoryBudget
+        self,
+        identifier: int,
+        directory: Path,
+        pool: ThreadPoolExecutor,
+        budget: MemoryBudget,
+        room: Room,
+        expected: int | None,
     ) -> None:
         self.identifier = identifier
         self.directory = directory
@@ -128,9 +141,16 @@ class SpoolBodyWriter:
         self.discarded = False
         self._pool = pool
         self._budget = budget
+        self._room = room
+        self._promise = expected or 0
+        """Bytes promised to this body that are not on the disk."""
+        room.promised += self._promise
+        self._claimed = self._promise
+        """Bytes that the room knows of, written or not."""
         self._file: int | None = None
         self._waiting = 0
         self._busy = False
+        self._settling = False
         self._complete = False
         self._drained: Callable[[], None] | None = None
         self._on_settled: Callable[[], None] | None = None
@@ -152,19 +172,34 @@ class SpoolBodyWriter:
         return self.in_file and self._waiting > CONGESTED
 
     def write(self, data: bytes) -> None:
-        """Add bytes."""
-        self.parts.append(data)
+        """Add bytes. What comes after a failure is counted and not kept."""
         self.size += len(data)
         if self._loop is None:
+            self.parts.append(data)
             self._budget.used += len(data)
             if self.size > LARGE or self._budget.used > self._budget.limit:
                 self._budget.used -= self.size
                 self._waiting = self.size
                 self._loop = asyncio.get_running_loop()
-                self._write_behind()
-        else:
+                self._go_on()
+        elif self.failure is None and not self.discarded:
+            self.parts.append(data)
             self._waiting += len(data)
-            self._write_behind()
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Claim the room for what has arrived, and write it; without room the body fails."""
+        wanted = self.size - self._claimed
+        if wanted > 0:
+            if wanted > self._room.left():
+                self.failure = OSError(errno.ENOSPC, "the room of the spool is used up")
+                self.parts = []
+                self._waiting = 0
+                return
+            self._claimed += wanted
+            self._promise += wanted
+            self._room.promised += wanted
+        self._write_behind()
 
     def when_drained(self, callback: Callable[[], None]) -> None:
         """Call once when no longer congested."""
@@ -178,6 +213,11 @@ class SpoolBodyWriter:
         self._budget.used -= self.size
         content = self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
         self.parts = []
+        self._settling = True
+        room = self._room
+        room.promised -= self._promise
+        room.taken += self.size + ROW_BYTES
+        self._promise = 0
         return content
 
     def peek_content(self) -> bytes:
@@ -185,42 +225,58 @@ class SpoolBodyWriter:
         return b"".join(self.parts)
 
     def settle(self, callback: Callable[[], None]) -> None:
-        """Call when the file is whole and durable, or `failure` is set."""
+        """Call when the file is whole and durable, or `failure` is set. From now on the file is
+        no longer the writer's to discard."""
+        assert self._loop is not None
+        self._settling = True
+        if self._complete:
+            self._loop.call_soon(callback)
+            return
         self._on_settled = callback
         self._write_behind()
 
     def discard(self) -> None:
-        """Forget it all."""
-        if self.discarded:
+        """Forget it all; nothing happens once the body has been appended."""
+        if self.discarded or self._settling:
             return
         self.discarded = True
         if self._loop is None:
-            self._budget.used -= sum(map(len, self.parts))
+            self._budget.used -= self.size
             self.parts = []
+            self._release()
         else:
             self.parts = []
             self._write_behind()
 
+    def remove(self) -> None:
+        """Remove the file of a body whose rows could not be committed."""
+        self.path.unlink(missing_ok=True)
+        self._room.files -= self.size
+
+    def _release(self) -> None:
+        """Give back what was promised and not used."""
+        self._room.promised -= self._promise
+        self._promise = 0
+
     def _write_behind(self) -> None:
-        if not self._busy:
-            self._busy = True
-            parts, self.parts = self.parts, []
-            last = self._on_settled is not None
-            assert self._loop is not None
+        if self._busy:
+            return
+        parts, self.parts = self.parts, []
+        last = self._on_settled is not None
+        assert self._loop is not None
+        try:
             future = self._loop.run_in_executor(self._pool, self._write_out, parts, last)
-            future.add_done_callback(self._written)
+        except RuntimeError:  # the spool has been closed: what is partial goes at the next start
+            self._remove_partial()
+            return
+        self._busy = True
+        future.add_done_callback(self._written)
 
     def _write_out(self, parts: list[bytes], last: bool) -> int:
         """In the thread: write the parts, and with `last` make the file durable. -> bytes."""
-        part_file = self.directory / f"{self.identifier}.part"
-        if self.discarded:
-            if self._file is not None:
-                os.close(self._file)
-                self._file = None
-            part_file.unlink(missing_ok=True)
+        if self.discarded or self.failure is not None:
             return 0
-        if self.failure is not None:
-            return sum(map(len, parts))
+        part_file = self.directory / f"{self.identifier}.part"
         if self._file is None:
             self._file = os.open(part_file, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o600)
         written = 0
@@ -236,34 +292,34 @@ class SpoolBodyWriter:
             os.close(self._file)
             self._file = None
             part_file.rename(self.path)
-            _fsync_directory(self.directory)
+            fsync_directory(self.directory)
             self._complete = True
         return written
 
     def _written(self, future: asyncio.Future[int]) -> None:
         """On the loop, after each run of the thread."""
         self._busy = False
-        failure = future.exception()
-        if isinstance(failure, OSError):
-            self.failure = failure
-            self._waiting = 0
-        elif failure is not None:
-            raise failure
+        fault = future.exception()
+        if fault is None:
+            written = future.result()
+            self._waiting = max(0, self._waiting - written)
+            self._promise -= written
+            self._room.promised -= written
+            self._room.taken += written
+            self._room.files += written
         else:
-            self._waiting -= future.result()
-        if self.discarded and self._file is None and not self.parts:
-            (self.directory / f"{self.identifier}.part").unlink(missing_ok=True)
+            self.failure = fault if isinstance(fault, OSError) else OSError(str(fault))
+        if self.failure is not None or self.discarded:
+            self.parts = []
+            self._waiting = 0
+            self._remove_partial()
+        elif self.parts or (self._on_settled is not None and not self._complete):
+            self._write_behind()
         if self._drained is not None and not self.congested:
             drained, self._drained = self._drained, None
             drained()
-        if self.parts or (self.discarded and self._file is not None):
-            self._write_behind()
-        elif self._on_settled is not None:
-            if self.failure is None and not self._complete:
-                self._write_behind()  # settle() was called while a run was under way
-                return
-            if self.failure is not None:
-                self._remove_partial()
+        if self._on_settled is not None and (self._complete or self.failure is not None):
+            self._release()
             settled, self._on_settled = self._on_settled, None
             settled()
 
@@ -271,10 +327,15 @@ class SpoolBodyWriter:
         if self._file is not None:
             os.close(self._file)
             self._file = None
-        (self.directory / f"{self.identifier}.part").unlink(missing_ok=True)
+        part_file = self.directory / f"{self.identifier}.part"
+        part_file.unlink(missing_ok=True)
+        self._room.files -= self._claimed - self._promise
+        self._claimed = self._promise
+        self._release()
+        self._claimed = 0
 
 
-def _fsync_directory(directory: Path) -> None:
+def fsync_directory(directory: Path) -> None:
     """Make a rename durable (POSIX; elsewhere a directory cannot be opened)."""
     if os.name == "posix":
         handle = os.open(directory, os.O_RDONLY)

@@ -11,12 +11,13 @@ so the thread rarely has to fetch the lock back from a busy event loop.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from waypost.spool.contract import Done, SpoolFailure, SpoolFull
+from waypost.spool.contract import Done, NotQueued, SpoolFailure, SpoolFull
 
 MAXIMUM_GROUP: Final = 256
 """Operations of one transaction; bounds the memory and the latency of a commit."""
@@ -40,6 +41,7 @@ class Committer:
         self._apply = apply
         self._waiting: list[Operation] = []
         self._wake = threading.Condition()
+        self._committing: list[Operation] = []
         self._stopping = False
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -54,8 +56,17 @@ class Committer:
         self._thread = threading.Thread(target=self._run, name="waypost-committer", daemon=True)
         self._thread.start()
 
+    def in_progress(self) -> list[Operation]:
+        """What has been submitted and is not known to be durable."""
+        return [*self._committing, *self._waiting]
+
     def submit(self, operation: Operation) -> None:
         """Add an operation; its `done` is called on the loop."""
+        if self._stopping:
+            if operation.done is not None:
+                assert self._loop is not None
+                self._loop.call_soon(operation.done, SpoolFailure("the spool is closed"))
+            return
         waiting = self._waiting
         waiting.append(operation)
         if len(waiting) == 1:
@@ -79,11 +90,12 @@ class Committer:
                         self._wake.wait()
                 # Appending is atomic under the interpreter lock, so taking a slice and deleting it
                 # loses nothing that is appended between the two.
-                group = self._waiting[:MAXIMUM_GROUP]
+                group = self._committing = self._waiting[:MAXIMUM_GROUP]
                 del self._waiting[: len(group)]
                 if not group:
                     return
                 self._commit(connection, group)
+                self._committing = []
         finally:
             connection.close()
 
@@ -103,10 +115,14 @@ class Committer:
             connection.execute("BEGIN IMMEDIATE")
             self._apply(connection, group)
             connection.execute("COMMIT")
-        except (sqlite3.Error, OSError, ValueError, OverflowError) as fault:
+        except NotQueued as refusal:
+            connection.execute("ROLLBACK")
+            return refusal
+        except Exception as fault:  # noqa: BLE001 - told to those who asked; the thread lives on
             self.failure = str(fault)
             if connection.in_transaction:
-                connection.execute("ROLLBACK")
+                with contextlib.suppress(sqlite3.Error):  # the next BEGIN will say so again
+                    connection.execute("ROLLBACK")
             return as_refusal(fault)
         self.commits += 1
         self.failure = ""

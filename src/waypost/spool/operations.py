@@ -14,7 +14,7 @@ from waypost.spool.contract import (
     AttemptRecord,
     Done,
     NewMessage,
-    RecipientState,
+    NotQueued,
 )
 
 _LARGEST_STATEMENT = 64
@@ -84,10 +84,13 @@ def apply_operations(connection: sqlite3.Connection, group: Sequence[Operation])
     _insert(connection, "recipient", 11, recipients)
     _insert(connection, "body", 2, bodies)
     if started:
-        connection.executemany(
+        marked = connection.executemany(
             "UPDATE recipient SET started = 1 WHERE message = ? AND number = ? AND state = 0",
             started,
-        )
+        ).rowcount
+        if marked != len(started):
+            # The group is rolled back and done one by one; only the one at fault fails then.
+            raise NotQueued("a recipient was held, cancelled or set aside meanwhile")
     _insert(connection, "attempt", 10, attempts)
     for rare_operation in rare:  # before the bodies go: a capture takes a copy of one
         rare_operation.work(connection)
@@ -211,12 +214,13 @@ def _update_results(connection: sqlite3.Connection, rows: list[tuple[object, ...
 
 
 def _delete_bodies(connection: sqlite3.Connection, settled: list[int]) -> None:
-    """Bodies whose last recipient has come to an end."""
+    """Bodies whose last recipient has come to an end; not those that were set aside."""
     if settled:
         marks = ",".join("?" * len(settled))
         connection.execute(
             f"DELETE FROM body WHERE message IN ({marks}) AND NOT EXISTS ("
-            "SELECT 1 FROM recipient WHERE recipient.message = body.message AND state < 2)",
+            "SELECT 1 FROM recipient WHERE recipient.message = body.message "
+            "AND state IN (0, 1, 6))",
             settled,
         )
 
@@ -273,6 +277,3 @@ def recipient_from_row(address: str, options: str) -> Recipient:
     stored = json.loads(options)
     notify = stored["notify"]
     return Recipient(address, frozenset(notify) if notify is not None else None, stored["original"])
-
-
-FINAL_STATES = tuple(int(state) for state in RecipientState if state.is_final)

@@ -15,6 +15,9 @@ CREATE TABLE IF NOT EXISTS message (
     warned INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 
+-- For the check at start that the files are there. Small messages are not in it.
+CREATE INDEX IF NOT EXISTS message_in_file ON message (id) WHERE in_file = 1;
+
 CREATE TABLE IF NOT EXISTS recipient (
     message INTEGER NOT NULL,
     number INTEGER NOT NULL,        -- place in the envelope

@@ -1,7 +1,8 @@
-"""The spool on SQLite: one file, one writing thread, one reading thread.
+"""The spool on SQLite: one file, one writing thread, and two that read.
 
 WAL with synchronous=FULL: COMMIT returns when the log is fsynced, so a committed message survives
-a power cut. Large bodies stand in files beside it (bodies.py).
+a power cut. Large bodies stand in files beside it (bodies.py). One reader serves the engine; the
+other serves people, whose questions may take a look at everything.
 """
 
 from __future__ import annotations
@@ -9,19 +10,24 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import shutil
 import sqlite3
 import time
 import zlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from importlib import resources
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from waypost.spool import sqlite_control, sqlite_reading
-from waypost.spool.bodies import FileBody, MemoryBody, MemoryBudget, SpoolBodyWriter
+from waypost.spool import sqlite_control, sqlite_opening, sqlite_reading
+from waypost.spool.bodies import (
+    FileBody,
+    MemoryBody,
+    MemoryBudget,
+    SpoolBodyWriter,
+    fsync_directory,
+)
 from waypost.spool.committer import Committer, as_refusal
 from waypost.spool.contract import (
     AttemptRecord,
@@ -35,15 +41,24 @@ from waypost.spool.contract import (
     MessageRow,
     NewMessage,
     QueuedMessage,
+    RecipientState,
     Recovery,
+    SelectedRecipient,
+    SetAside,
     SpoolCounts,
+    SpoolFailure,
     SpoolFull,
     SpoolRefusal,
+    Suppression,
 )
 from waypost.spool.identifiers import IdentifierSource
 from waypost.spool.operations import Append, Execute, Finish, MarkStarted, apply_operations
+from waypost.spool.room import Room, disk_free
 
-SCHEMA_VERSION: Final = 1
+CHANGED_AT_ONCE: Final = 1000
+"""Messages that a person's operation changes in one transaction; others commit in between."""
+
+_QUEUED, _HELD = RecipientState.QUEUED, RecipientState.HELD
 
 _Result = TypeVar("_Result")
 
@@ -68,108 +83,173 @@ class SpoolInUse(Exception):
 class SqliteSpool:
     """See waypost.spool.contract.Spool."""
 
-    def __init__(self, settings: SqliteSettings, now: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self,
+        settings: SqliteSettings,
+        now: Callable[[], float] = time.time,
+        free: Callable[[Path], int] = disk_free,
+    ) -> None:
         self.settings = settings
+        self.on_set_aside: SetAside = lambda _message, _reason: None
+        self.on_damage: Callable[[str], None] = lambda _finding: None
+        """Told on the event loop: what the search for damage finds in the database as such."""
         self._now = now
         self._path = settings.directory / "spool.sqlite"
         self._bodies = settings.directory / "bodies"
         self._captured = settings.directory / "captured"
         self._budget = MemoryBudget(settings.memory)
-        self._committer = Committer(self._connect, apply_operations)
+        self._committer = Committer(lambda: sqlite_opening.connect(self._path), apply_operations)
+        self._room = Room(
+            settings.minimum_free,
+            settings.maximum_bytes,
+            lambda: free(settings.directory),
+            self._measure_pages,
+            self._bytes_in_progress,
+            time.monotonic,
+        )
         self._reading = ThreadPoolExecutor(1, "waypost-spool-reader")
+        self._asking = ThreadPoolExecutor(1, "waypost-spool-people")
         self._writing = ThreadPoolExecutor(2, "waypost-spool-bodies")
         self._reader: sqlite3.Connection | None = None
+        self._people: sqlite3.Connection | None = None
+        self._gauge: sqlite3.Connection | None = None
+        self._pages = (0, 0)
         self._identifiers = IdentifierSource()
-        self._in_files: set[int] = set()
+        self._files: dict[int, int] = {}
+        """Bodies in files, with their bytes."""
+        self._settling = 0
+        """Bodies on their way into files, with an append behind them."""
+        self._all_settled: asyncio.Future[None] | None = None
         self._suppressed: dict[str, str] = {}
         self._serial = 0
+        self._next_expiry = float("-inf")
+        """No queued message expires before this time."""
         self._lock: int | None = None
-        self._admission: tuple[float, int] = (0.0, 0)
-        self._used_files = 0
+        self._search: asyncio.Task[None] | None = None
+        self._closing = False
 
     # --- opening and closing ----------------------------------------------------------------
 
     async def open(self) -> Recovery:
-        """Make ready; see the contract. Raises SpoolInUse, OSError, sqlite3.Error."""
+        """Make ready; see the contract. Raises SpoolInUse, SpoolDamaged, OSError, sqlite3.Error."""
         begun = time.monotonic()
-        self._bodies.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._captured.mkdir(exist_ok=True, mode=0o700)
+        for directory in (self._bodies, self._captured):
+            directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        fsync_directory(self.settings.directory)
         self._take_lock()
-        recovery = await self._read_raw(self._prepare)
+        try:
+            recovery = await self._in(self._reading, self._prepare)
+            self._gauge = sqlite_opening.connect(self._path)
+            self._room.measure()
+        except BaseException:
+            self._close_connections()
+            self._give_back_lock()
+            raise
         self._committer.start()
-        self._measure_room()
-        return Recovery(
-            recovery.messages, recovery.recipients, recovery.uncertain, recovery.set_aside,
-            time.monotonic() - begun,
-        )  # fmt: skip
+        self._search = asyncio.create_task(self._search_for_damage())
+        return replace(recovery, seconds=time.monotonic() - begun)
 
     async def close(self) -> None:
         """Commit what was given and stop."""
+        self._closing = True
+        if self._search is not None:
+            self._search.cancel()
+            await asyncio.gather(self._search, return_exceptions=True)
+        if self._settling:
+            self._all_settled = asyncio.get_running_loop().create_future()
+            await self._all_settled
         loop = asyncio.get_running_loop()
-        self._writing.shutdown(wait=True)
         await loop.run_in_executor(None, self._committer.stop)
-        await self._read_raw(self._close_reader)
-        self._reading.shutdown(wait=True)
         await asyncio.sleep(0)  # let the callbacks of the last commit run
-        if self._lock is not None:
-            os.close(self._lock)
-            self._lock = None
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(
-            self._path, isolation_level=None, cached_statements=512, timeout=30
-        )
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA wal_autocheckpoint = 4000")
-        connection.execute("PRAGMA cache_size = -16000")
-        connection.execute("PRAGMA temp_store = MEMORY")
-        return connection
+        for pool in (self._writing, self._reading, self._asking):
+            await loop.run_in_executor(None, pool.shutdown)
+        self._close_connections()
+        self._give_back_lock()
 
     def _take_lock(self) -> None:
         self._lock = os.open(self.settings.directory / "lock", os.O_CREAT | os.O_RDWR, 0o600)
         try:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as fault:
-            os.close(self._lock)
-            self._lock = None
+            self._give_back_lock()
             raise SpoolInUse(
                 f"the spool {self.settings.directory} is in use by another process; "
                 "stop it, or give this one another --spool"
             ) from fault
 
+    def _give_back_lock(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def _prepare(self) -> Recovery:
-        """In the reading thread: schema, integrity, recovery."""
-        new = not self._path.exists()
-        connection = sqlite3.connect(self._path, isolation_level=None, timeout=30)
-        self._path.chmod(0o600)
-        if new:
-            connection.execute("PRAGMA page_size = 8192")
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        schema = resources.files("waypost.spool").joinpath("schema.sql").read_text("utf-8")
-        connection.executescript(schema)
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if version not in (0, SCHEMA_VERSION):
-            raise sqlite3.DatabaseError(
-                f"{self._path} has schema {version}; this version of waypost knows "
-                f"{SCHEMA_VERSION}. Run the version that wrote it, or choose another --spool"
-            )
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        recovery = sqlite_control.recover(connection, self._bodies)
-        self._in_files = sqlite_control.bodies_in_files(connection, self._bodies)
-        self._suppressed = dict(connection.execute("SELECT address, reason FROM suppression"))
-        (last,) = connection.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
+        """In the reading thread: schema, recovery, and what is known in memory."""
+        openings = sqlite_opening.prepare(self._path)
+        self._reader = reader = sqlite_opening.connect(self._path)
+        self._people = sqlite_opening.connect(self._path)
+        recovery = sqlite_opening.recover(reader, self._path, self._bodies)
+        self._files = sqlite_opening.file_sizes(self._bodies)
+        kept = sqlite_opening.file_sizes(self._captured) | self._files
+        self._room.files = sum(kept.values())
+        self._suppressed = dict(reader.execute("SELECT address, reason FROM suppression"))
+        (last,) = reader.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
         self._identifiers = IdentifierSource(last)
-        self._used_files = sum(path.stat().st_size for path in self._bodies.glob("*.eml"))
-        connection.close()
-        self._reader = self._connect()
+        self._serial = openings << 32
         return recovery
 
-    def _close_reader(self) -> None:
-        if self._reader is not None:
-            self._reader.close()
-            self._reader = None
+    def _close_connections(self) -> None:
+        for connection in (self._reader, self._people, self._gauge):
+            if connection is not None:
+                connection.close()
+        self._reader = self._people = self._gauge = None
+
+    async def _search_for_damage(self) -> None:
+        """Look at everything, beside the work. What is found is reported and set aside."""
+        loop = asyncio.get_running_loop()
+
+        def search() -> None:
+            for finding in sqlite_opening.findings(self._path):
+                if self._closing:
+                    return
+                loop.call_soon_threadsafe(self.on_damage, finding)
+
+        await self._in(self._asking, search)
+        after = 1
+        while after:
+            try:
+                found, after = await self._ask(
+                    lambda c, after=after: sqlite_opening.unreadable(c, after)  # type: ignore[misc]
+                )
+            except sqlite3.DatabaseError as fault:
+                self.on_damage(str(fault))
+                return
+            for message, reason in found:
+                await self._put_aside(message, reason)
+
+    # --- room -------------------------------------------------------------------------------
+
+    def _measure_pages(self) -> tuple[int, int]:
+        if self._gauge is not None:
+            with suppress(sqlite3.Error):  # the last measurement will do
+                self._pages = sqlite_reading.used_pages(self._gauge)
+        return self._pages
+
+    def _bytes_in_progress(self) -> int:
+        return sum(
+            len(operation.content or b"")
+            for operation in self._committer.in_progress()
+            if isinstance(operation, Append)
+        )
+
+    def admission(self, size: int) -> SpoolRefusal | None:
+        """Whether a message of `size` bytes may be taken now; measures at most once a second."""
+        try:
+            left = self._room.left()
+        except OSError as fault:
+            return SpoolFailure(f"the disk of the spool cannot be measured: {fault}")
+        if max(size, 1) > left:
+            return SpoolFull("the spool has no room; try again later")
+        return None
 
     # --- messages in ------------------------------------------------------------------------
 
@@ -177,51 +257,55 @@ class SqliteSpool:
         """A new message identifier."""
         return self._identifiers.next(self._now())
 
-    def admission(self, size: int) -> SpoolRefusal | None:
-        """Whether `size` bytes may be taken now; measures the disk at most once a second."""
-        if time.monotonic() - self._admission[0] > 1:
-            self._measure_room()
-        if size > self._admission[1]:
-            return SpoolFull("the spool has no room; try again later")
-        self._admission = (self._admission[0], self._admission[1] - size)
-        return None
-
-    def _measure_room(self) -> None:
-        room = shutil.disk_usage(self.settings.directory).free - self.settings.minimum_free
-        if self.settings.maximum_bytes:
-            used = self._used_files + sum(
-                self._path.with_name(self._path.name + suffix).stat().st_size
-                for suffix in ("", "-wal")
-                if self._path.with_name(self._path.name + suffix).exists()
-            )
-            room = min(room, self.settings.maximum_bytes - used)
-        self._admission = (time.monotonic(), room)
-
-    def body_writer(self, expected: int | None) -> SpoolBodyWriter:  # noqa: ARG002 - contract
+    def body_writer(self, expected: int | None) -> SpoolBodyWriter:
         """Begin a body."""
-        return SpoolBodyWriter(self.identifier(), self._bodies, self._writing, self._budget)
+        return SpoolBodyWriter(
+            self.identifier(), self._bodies, self._writing, self._budget, self._room, expected
+        )
 
     def append(self, message: NewMessage, body: BodyWriter, done: Done) -> Body:
         """Keep a message; see the contract."""
         assert isinstance(body, SpoolBodyWriter)
+        if message.expires_at < self._next_expiry:
+            self._next_expiry = message.expires_at
         if not body.in_file:
             content = body.take_content()
             self._committer.submit(Append(message, content, zlib.crc32(content), done))
             return MemoryBody(content)
         writer = body
+        stored = FileBody(writer.path, writer.size, 0)
+
+        def in_place(refusal: Exception | None) -> None:
+            if refusal is not None:
+                done(refusal)
+                return
+            stored.checksum = writer.checksum
+            self._committer.submit(Append(message, None, writer.checksum, committed))
+
+        def committed(failure: Exception | None) -> None:
+            self._file_committed(writer, failure)
+            done(failure)
+
+        self._settle(writer, in_place)
+        return stored
+
+    def _settle(self, writer: SpoolBodyWriter, done: Done) -> None:
+        """Bring a body into its file; `close` waits for it."""
+        self._settling += 1
 
         def settled() -> None:
-            if writer.failure is not None:
-                done(as_refusal(writer.failure))
-                return
-            stored._checksum = writer.checksum
-            self._in_files.add(message.identifier)
-            self._used_files += writer.size
-            self._committer.submit(Append(message, None, writer.checksum, done))
+            self._settling -= 1
+            done(None if writer.failure is None else as_refusal(writer.failure))
+            if not self._settling and self._all_settled is not None:
+                self._all_settled.set_result(None)
 
-        stored = FileBody(self._bodies / f"{body.identifier}.eml", body.size, 0)
         writer.settle(settled)
-        return stored
+
+    def _file_committed(self, writer: SpoolBodyWriter, failure: Exception | None) -> None:
+        if failure is None:
+            self._files[writer.identifier] = writer.size
+        else:
+            writer.remove()
 
     # --- attempts ---------------------------------------------------------------------------
 
@@ -237,22 +321,42 @@ class SqliteSpool:
     ) -> None:
         """Store an attempt and what it came to; see the contract."""
         self._serial += 1
-        attached: Append | None = None
-        if notification is not None:
-            notice, writer = notification
-            assert isinstance(writer, SpoolBodyWriter)
+        serial = self._serial
+        if notification is None:
+            if record.message in self._files:
+                done = self._dropping_files([record.message], done)
+            self._committer.submit(Finish(record, serial, done))
+            return
+        notice, writer = notification
+        assert isinstance(writer, SpoolBodyWriter)
+        if notice.expires_at < self._next_expiry:
+            self._next_expiry = notice.expires_at
+
+        def committed(failure: Exception | None) -> None:
+            # After a failure the caller comes again with the same writer, so it stays whole.
+            if failure is None and writer.in_file:
+                self._files[writer.identifier] = writer.size
+            elif failure is None:
+                writer.take_content()
+            done(failure)
+
+        told = self._dropping_files([record.message], committed)
+
+        def submit(content: bytes | None, checksum: int) -> None:
+            attached = Append(notice, content, checksum, None)
+            self._committer.submit(Finish(record, serial, told, attached))
+
+        def in_place(refusal: Exception | None) -> None:
+            if refusal is None:
+                submit(None, writer.checksum)
+            else:
+                done(refusal)
+
+        if writer.in_file:
+            self._settle(writer, in_place)
+        else:
             content = writer.peek_content()
-            attached = Append(notice, content, zlib.crc32(content), None)
-        if record.message in self._in_files:
-            inner = done
-
-            def finished(failure: Exception | None) -> None:
-                inner(failure)
-                if failure is None:
-                    self._drop_file(record.message)
-
-            done = finished
-        self._committer.submit(Finish(record, self._serial, done, attached))
+            submit(content, zlib.crc32(content))
 
     def capture(self, message: int, addresses: Sequence[str], at: float, done: Done) -> None:
         """Keep a copy of a message for the sandbox."""
@@ -263,20 +367,43 @@ class SqliteSpool:
             done,
         )
 
-    def _drop_file(self, message: int) -> None:
-        """Remove the file of a body for which no recipient waits any more."""
+    def _dropping_files(self, messages: Sequence[int], done: Done) -> Done:
+        """`done`, and after it the files go of those messages that nobody waits for any more."""
+
+        def finished(failure: Exception | None) -> None:
+            done(failure)
+            in_files = [message for message in messages if message in self._files]
+            if failure is None and in_files:
+                self._drop_files(in_files)
+
+        return finished
+
+    def _drop_files(self, messages: Sequence[int]) -> None:
+        """Remove the files of bodies for which no recipient waits. Should it fail or a crash come
+        between, the next start does it."""
+        gone: list[int] = []
+        freed = 0
 
         def work(connection: sqlite3.Connection) -> None:
-            (waiting,) = connection.execute(
-                "SELECT count(*) FROM recipient WHERE message = ? AND state < 2", (message,)
-            ).fetchone()
-            path = self._bodies / f"{message}.eml"
-            if not waiting and path.exists():
-                self._used_files -= path.stat().st_size
-                path.unlink()
-                self._in_files.discard(message)
+            nonlocal freed
+            gone.clear()
+            for message in messages:
+                held = connection.execute(
+                    "SELECT 1 FROM recipient WHERE message = ? AND state IN (0, 1, 6)", (message,)
+                ).fetchone()
+                path = self._bodies / f"{message}.eml"
+                if held is None and path.exists():
+                    status = path.stat()
+                    path.unlink()
+                    freed += status.st_size if status.st_nlink == 1 else 0
+                    gone.append(message)
 
-        self._committer.submit(Execute(work, None))
+        def done(_failure: Exception | None) -> None:
+            for message in gone:
+                self._files.pop(message, None)
+            self._room.files -= freed
+
+        self._committer.submit(Execute(work, done))
 
     def warned(self, message: int, done: Done) -> None:
         """A delay warning was sent."""
@@ -297,19 +424,35 @@ class SqliteSpool:
         self, domain: str, now: float, limit: int, excluded: frozenset[int]
     ) -> list[QueuedMessage]:
         """Due messages of a destination; see the contract."""
-        return await self._read(lambda c: sqlite_reading.load_due(c, domain, now, limit, excluded))
+        return await self._loaded(
+            await self._read(lambda c: sqlite_reading.load_due(c, domain, now, limit, excluded))
+        )
+
+    async def _loaded(self, found: sqlite_reading.Loaded) -> list[QueuedMessage]:
+        """What was read; what could not be is set aside, or it would be tried for ever."""
+        for message, reason in found.unreadable:
+            await self._put_aside(message, reason)
+        return found.messages
 
     async def next_due(self, domain: str, after: float) -> float | None:
         """When the next queued recipient of a destination becomes due after a time."""
         return await self._read(lambda c: sqlite_reading.next_due(c, domain, after))
 
     async def expired(self, now: float, limit: int) -> list[int]:
-        """Messages whose time is over."""
-        return await self._read(lambda c: sqlite_reading.expired(c, now, limit))
+        """Messages whose time is over. Looks at all that waits, but only when one may be."""
+        if now < self._next_expiry:
+            return []
+        self._next_expiry = float("inf")  # appends lower it while we look
+        found, first = await self._ask(lambda c: sqlite_reading.expired(c, now, limit))
+        if first is not None:
+            self._next_expiry = min(self._next_expiry, first)
+        return found
 
     async def load_message(self, message: int) -> list[QueuedMessage]:
         """A message with its queued recipients, one for each domain."""
-        return await self._read(lambda c: sqlite_reading.load_message(c, message))
+        return await self._loaded(
+            await self._read(lambda c: sqlite_reading.load_message(c, message))
+        )
 
     def suppression_reason(self, address: str) -> str | None:
         """Why nothing is to be sent to an address."""
@@ -317,7 +460,7 @@ class SqliteSpool:
 
     async def captured(self, limit: int, before: int | None = None) -> list[Captured]:
         """What the sandbox has caught, newest first."""
-        return await self._read(lambda c: sqlite_reading.captured(c, limit, before))
+        return await self._ask(lambda c: sqlite_reading.captured(c, limit, before))
 
     async def captured_content(self, message: int) -> Body:
         """The content of a captured message. Raises BodyDamaged."""
@@ -331,6 +474,8 @@ class SqliteSpool:
             raise BodyDamaged("nothing of this identifier was captured")
         if row[2] is None:
             return FileBody(self._captured / f"{message}.eml", row[0], row[1])
+        if zlib.crc32(row[2]) != row[1]:
+            raise BodyDamaged("its content does not match its checksum")
         return MemoryBody(row[2])
 
     async def open_body(self, message: int) -> Body:
@@ -350,7 +495,14 @@ class SqliteSpool:
             raise BodyDamaged("its row is gone")
         size, checksum, in_file, content = row
         if in_file:
-            return FileBody(self._bodies / f"{message}.eml", size, checksum)
+            path = self._bodies / f"{message}.eml"
+            try:
+                actual = path.stat().st_size
+            except OSError as fault:
+                raise BodyDamaged(f"cannot open {path.name}: {fault}") from fault
+            if actual != size:
+                raise BodyDamaged(f"{path.name} has {actual} bytes of {size}")
+            return FileBody(path, size, checksum)
         if content is None:
             raise BodyDamaged("its content is gone")
         if zlib.crc32(content) != checksum:
@@ -361,52 +513,124 @@ class SqliteSpool:
 
     async def set_aside(self, message: int, reason: str) -> None:
         """Mark the waiting recipients of an unreadable message as DAMAGED."""
-        await self._write(lambda c: sqlite_control.set_aside(c, message, reason))
+        if await self._write(lambda c: sqlite_control.set_aside(c, message, reason)):
+            self.on_set_aside(message, reason)
+
+    async def _put_aside(self, message: int, reason: str) -> None:
+        """Set a message aside that we found ourselves; if even that fails, say so."""
+        try:
+            await self.set_aside(message, reason)
+        except SpoolRefusal as refusal:
+            self.on_damage(f"message {message}: {reason}, and it cannot be marked: {refusal.text}")
 
     async def messages(self, wanted: MessageFilter) -> list[MessageRow]:
         """Messages, newest first."""
-        return await self._read(lambda c: sqlite_reading.messages(c, wanted))
+        return await self._ask(lambda c: sqlite_reading.messages(c, wanted))
+
+    async def select(
+        self, wanted: MessageFilter, states: Sequence[RecipientState]
+    ) -> list[SelectedRecipient]:
+        """The recipients that an operation would be for."""
+        return await self._ask(lambda c: sqlite_reading.selected(c, wanted, states))
 
     async def attempts(self, message: int) -> list[AttemptRecord]:
         """The attempts of a message."""
-        return await self._read(lambda c: sqlite_reading.attempts(c, message))
+        return await self._ask(lambda c: sqlite_reading.attempts(c, message))
 
     async def hold(self, wanted: MessageFilter) -> int:
         """Hold queued recipients; how many."""
-        return await self._write(lambda c: sqlite_control.hold(c, wanted))
+        return await self._change(
+            wanted, (_QUEUED,), lambda c, part: sqlite_control.hold(c, part, wanted)
+        )
 
     async def release(self, wanted: MessageFilter, now: float) -> int:
         """Release held ones; how many."""
-        return await self._write(lambda c: sqlite_control.release(c, wanted, now))
+        return await self._change(
+            wanted, (_HELD,), lambda c, part: sqlite_control.release(c, part, wanted, now)
+        )
 
     async def retry(self, wanted: MessageFilter, now: float) -> int:
         """Make queued ones due; how many."""
-        return await self._write(lambda c: sqlite_control.retry(c, wanted, now))
+        return await self._change(
+            wanted, (_QUEUED,), lambda c, part: sqlite_control.retry(c, part, wanted, now)
+        )
 
     async def cancel(self, wanted: MessageFilter, reason: str) -> int:
         """Cancel queued and held ones; how many."""
-        removed = await self._write(lambda c: sqlite_control.cancel(c, wanted, reason))
-        for message in list(self._in_files):
-            self._drop_file(message)
-        return removed
+        return await self._change(
+            wanted,
+            (_QUEUED, _HELD),
+            lambda c, part: sqlite_control.cancel(c, part, wanted, reason),
+        )
+
+    async def _change(
+        self,
+        wanted: MessageFilter,
+        states: Sequence[RecipientState],
+        change: Callable[[sqlite3.Connection, Sequence[int]], int],
+    ) -> int:
+        """Find the messages beside the work, then change them a part at a time."""
+        found = await self._ask(lambda c: sqlite_reading.selected_messages(c, wanted, states))
+        changed = 0
+        for start in range(0, len(found), CHANGED_AT_ONCE):
+            part = found[start : start + CHANGED_AT_ONCE]
+            changed += await self._write(lambda c, part=part: change(c, part))  # type: ignore[misc]
+            in_files = [message for message in part if message in self._files]
+            if in_files:
+                self._drop_files(in_files)
+        return changed
 
     async def counts(self) -> SpoolCounts:
         """Totals."""
-        return await self._read(sqlite_reading.counts)
+        counted = await self._ask(sqlite_reading.counts)
+        return replace(counted, bytes_used=counted.bytes_used + self._room.files)
 
     async def prune(self, before: float, limit: int) -> int:
         """Remove finished messages; how many."""
-        return await self._write(lambda c: sqlite_control.prune(c, before, limit))
+        found = await self._ask(lambda c: sqlite_reading.finished_before(c, before, limit))
+        if found:
+            await self._write(lambda c: sqlite_control.remove(c, found))
+        return len(found)
+
+    async def suppress(self, address: str, reason: str) -> None:
+        """Send nothing to an address from now on."""
+        name, now = address.lower(), self._now()
+        await self._write(
+            lambda c: c.execute(
+                "INSERT OR REPLACE INTO suppression VALUES (?, ?, ?)", (name, reason, now)
+            )
+        )
+        self._suppressed[name] = reason
+
+    async def unsuppress(self, address: str) -> bool:
+        """Send to it again; whether it was suppressed."""
+        name = address.lower()
+        removed = await self._write(
+            lambda c: c.execute("DELETE FROM suppression WHERE address = ?", (name,)).rowcount
+        )
+        self._suppressed.pop(name, None)
+        return bool(removed)
+
+    async def suppressions(self, limit: int, after: str = "") -> list[Suppression]:
+        """Suppressed addresses, by name."""
+        return await self._ask(lambda c: sqlite_reading.suppressions(c, limit, after))
 
     # --- threads ----------------------------------------------------------------------------
 
     async def _read(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """A short question of the engine."""
         reader = self._reader
         assert reader is not None, "the spool is not open"
-        return await self._read_raw(lambda: work(reader))
+        return await self._in(self._reading, lambda: work(reader))
 
-    async def _read_raw(self, work: Callable[[], _Result]) -> _Result:
-        return await asyncio.get_running_loop().run_in_executor(self._reading, work)
+    async def _ask(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """A question that may take long; the engine's do not wait behind it."""
+        people = self._people
+        assert people is not None, "the spool is not open"
+        return await self._in(self._asking, lambda: work(people))
+
+    async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
+        return await asyncio.get_running_loop().run_in_executor(pool, work)
 
     async def _write(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
         """Run a function in the committer's transaction and give its result when durable."""

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from waypost.spool.contract import (
     AttemptRecord,
@@ -16,9 +19,12 @@ from waypost.spool.contract import (
     RecipientResult,
     RecipientRow,
     RecipientState,
+    SelectedRecipient,
     SpoolCounts,
+    Suppression,
 )
 from waypost.spool.operations import envelope_from_row, recipient_from_row
+from waypost.spool.sqlite_filter import matching, narrowing
 
 # A skip scan of the index (domain, due_at): one seek for each domain, however many rows it has.
 _DUE_QUEUES = """
@@ -35,12 +41,21 @@ SELECT domain, (SELECT min(due_at) FROM recipient INDEXED BY recipient_due
 FROM destination WHERE domain IS NOT NULL
 """
 
-_DUE_RECIPIENTS = """
-SELECT message, number, address, attempts, due_at, options
-FROM recipient INDEXED BY recipient_due
-WHERE state = 0 AND domain = ? AND due_at <= ?
-ORDER BY due_at, message LIMIT ?
+# The index alone answers it; rows are read for those that are chosen.
+_DUE = """
+SELECT message FROM recipient INDEXED BY recipient_due
+WHERE state = 0 AND domain = ? AND due_at <= ? ORDER BY due_at, message
 """
+
+_WAITING_MESSAGES = "SELECT message FROM recipient INDEXED BY recipient_due WHERE state = 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """Messages, and those that should have been among them and cannot be read."""
+
+    messages: list[QueuedMessage]
+    unreadable: list[tuple[int, str]]
 
 
 def due_queues(connection: sqlite3.Connection, after: str, limit: int) -> list[DueQueue]:
@@ -51,55 +66,123 @@ def due_queues(connection: sqlite3.Connection, after: str, limit: int) -> list[D
 
 def load_due(
     connection: sqlite3.Connection, domain: str, now: float, limit: int, excluded: frozenset[int]
-) -> list[QueuedMessage]:
-    """Messages of a destination that are due, oldest first; `limit` counts recipients."""
-    found: dict[int, list[tuple[QueuedRecipient, str]]] = {}
+) -> Loaded:
+    """Messages of a destination that are due, oldest first; `limit` counts recipients.
+
+    The cursor is read only as far as needed. It passes over those `excluded`, which are in memory
+    and therefore few.
+    """
+    chosen: dict[int, int] = {}
     count = 0
-    for message, number, address, attempts, due_at, options in connection.execute(
-        _DUE_RECIPIENTS, (domain, now, limit + 1024 * len(excluded))
-    ):
+    cursor = connection.execute(_DUE, (domain, now))
+    for (message,) in cursor:
         if message in excluded:
             continue
-        waiting = QueuedRecipient(number, address, attempts, due_at)
-        found.setdefault(message, []).append((waiting, options))
+        if message not in chosen:
+            if count >= limit:
+                break
+            chosen[message] = 0
+        chosen[message] += 1
         count += 1
-        if count >= limit:
-            break
-    loaded = _with_messages(connection, found)
-    loaded.sort(key=lambda message: (message.recipients[0].due_at, message.identifier))
+    cursor.close()
+    return _load(
+        connection, list(chosen), "state = 0 AND domain = ? AND due_at <= ?", (domain, now)
+    )
+
+
+def load_message(connection: sqlite3.Connection, message: int) -> Loaded:
+    """A message with its queued recipients, one for each domain."""
+    found = Loaded([], [])
+    for (domain,) in connection.execute(
+        "SELECT DISTINCT domain FROM recipient WHERE message = ? AND state = 0 ORDER BY domain",
+        (message,),
+    ).fetchall():
+        part = _load(connection, [message], "state = 0 AND domain = ?", (domain,))
+        found.messages.extend(part.messages)
+        found.unreadable.extend(part.unreadable)
+    return found
+
+
+def _load(
+    connection: sqlite3.Connection,
+    identifiers: Sequence[int],
+    condition: str,
+    values: tuple[object, ...],
+) -> Loaded:
+    """These messages with those of their recipients for which the condition holds."""
+    loaded = Loaded([], [])
+    for start in range(0, len(identifiers), _AT_ONCE):
+        part = identifiers[start : start + _AT_ONCE]
+        try:
+            found = _load_part(connection, part, condition, values)
+        except _UNREADABLE:
+            found = {}  # at least one of them is damaged: each is read alone below
+        for identifier in part:
+            if identifier not in found:
+                try:
+                    found |= _load_part(connection, [identifier], condition, values)
+                except _UNREADABLE as fault:
+                    loaded.unreadable.append((identifier, f"its rows cannot be read: {fault}"))
+                    continue
+            if identifier in found:
+                loaded.messages.append(found[identifier])
+            else:
+                loaded.unreadable.append((identifier, "its row is gone"))
     return loaded
 
 
-def _with_messages(
-    connection: sqlite3.Connection, found: dict[int, list[tuple[QueuedRecipient, str]]]
-) -> list[QueuedMessage]:
-    """The messages that these recipients belong to."""
-    loaded: list[QueuedMessage] = []
-    identifiers = list(found)
-    for start in range(0, len(identifiers), 500):
-        part = identifiers[start : start + 500]
-        marks = ",".join("?" * len(part))
+_AT_ONCE = 500
+"""Messages of one query."""
+
+_UNREADABLE = (sqlite3.DatabaseError, ValueError, KeyError, TypeError)
+"""What reading a damaged row raises."""
+
+
+def _load_part(
+    connection: sqlite3.Connection,
+    identifiers: Sequence[int],
+    condition: str,
+    values: tuple[object, ...],
+) -> dict[int, QueuedMessage]:
+    marks = ",".join("?" * len(identifiers))
+    recipients: dict[int, list[tuple[Any, ...]]] = {}
+    for row in connection.execute(
+        "SELECT message, number, address, attempts, due_at, options FROM recipient "
+        f"WHERE message IN ({marks}) AND {condition} ORDER BY message, number",
+        (*identifiers, *values),
+    ):
+        recipients.setdefault(row[0], []).append(row[1:])
+    return {
+        row[0]: _queued(row[0], row[1:], recipients[row[0]])
         for row in connection.execute(
             "SELECT id, reverse_path, received_at, expires_at, user, size, warned, options, "
             f"message_id FROM message WHERE id IN ({marks})",
-            part,
-        ):
-            waiting_here = found.pop(row[0])
-            recipients = [recipient_from_row(r.address, options) for r, options in waiting_here]
-            loaded.append(
-                QueuedMessage(
-                    identifier=row[0],
-                    envelope=envelope_from_row(row[1], row[7], recipients),
-                    recipients=[r for r, _ in waiting_here],
-                    received_at=row[2],
-                    expires_at=row[3],
-                    user=row[4],
-                    size=row[5],
-                    warned=bool(row[6]),
-                    message_id=row[8],
-                )
-            )
-    return loaded
+            identifiers,
+        )
+        if row[0] in recipients
+    }
+
+
+def _queued(
+    identifier: int, row: tuple[Any, ...], rows: Sequence[tuple[Any, ...]]
+) -> QueuedMessage:
+    reverse_path, received_at, expires_at, user, size, warned, options, message_id = row
+    return QueuedMessage(
+        identifier=identifier,
+        envelope=envelope_from_row(
+            reverse_path, options, [recipient_from_row(address, o) for _, address, _, _, o in rows]
+        ),
+        recipients=[
+            QueuedRecipient(number, address, attempts, due_at)
+            for number, address, attempts, due_at, _ in rows
+        ],
+        received_at=received_at,
+        expires_at=expires_at,
+        user=user,
+        size=size,
+        warned=bool(warned),
+        message_id=message_id,
+    )
 
 
 def next_due(connection: sqlite3.Connection, domain: str, after: float) -> float | None:
@@ -112,35 +195,22 @@ def next_due(connection: sqlite3.Connection, domain: str, after: float) -> float
     return None if due_at is None else float(due_at)
 
 
-def expired(connection: sqlite3.Connection, now: float, limit: int) -> list[int]:
-    """Messages whose time is over and that still have queued recipients."""
-    return [
-        message
-        for (message,) in connection.execute(
-            "SELECT DISTINCT r.message FROM recipient r INDEXED BY recipient_due "
-            "JOIN message m ON m.id = r.message WHERE r.state = 0 AND m.expires_at <= ? LIMIT ?",
-            (now, limit),
-        )
-    ]
-
-
-def load_message(connection: sqlite3.Connection, message: int) -> list[QueuedMessage]:
-    """A message with its queued recipients, one for each domain."""
-    domains = connection.execute(
-        "SELECT DISTINCT domain FROM recipient WHERE message = ? AND state = 0", (message,)
-    ).fetchall()
-    loaded: list[QueuedMessage] = []
-    for (domain,) in domains:
-        found = [
-            (QueuedRecipient(number, address, attempts, due_at), options)
-            for number, address, attempts, due_at, options in connection.execute(
-                "SELECT number, address, attempts, due_at, options FROM recipient "
-                "WHERE message = ? AND domain = ? AND state = 0 ORDER BY number",
-                (message, domain),
-            )
-        ]
-        loaded += _with_messages(connection, {message: found})
-    return loaded
+def expired(
+    connection: sqlite3.Connection, now: float, limit: int
+) -> tuple[list[int], float | None]:
+    """Messages whose time is over and that still have queued recipients, by identifier; and when
+    the time of the first queued message is over, which spares the next look until then."""
+    (first,) = connection.execute(
+        f"SELECT min(expires_at) FROM message WHERE id IN ({_WAITING_MESSAGES})"
+    ).fetchone()
+    if first is None or first > now:
+        return [], first
+    rows = connection.execute(
+        f"SELECT id FROM message WHERE expires_at <= ? AND id IN ({_WAITING_MESSAGES}) "
+        "ORDER BY id LIMIT ?",
+        (now, limit),
+    )
+    return [message for (message,) in rows], first
 
 
 def captured(connection: sqlite3.Connection, limit: int, before: int | None) -> list[Captured]:
@@ -155,59 +225,13 @@ def captured(connection: sqlite3.Connection, limit: int, before: int | None) -> 
     ]
 
 
-def matching(wanted: MessageFilter) -> tuple[str, list[object]]:
-    """The WHERE clause over `message` for a filter, with its values."""
-    clauses: list[str] = []
-    values: list[object] = []
-    if wanted.identifiers:
-        clauses.append(f"message.id IN ({','.join('?' * len(wanted.identifiers))})")
-        values += wanted.identifiers
-    if wanted.sender:
-        clauses.append("message.reverse_path LIKE ? ESCAPE '\\'")
-        values.append(_pattern(wanted.sender))
-    if wanted.older_than is not None:
-        clauses.append("message.received_at < ?")
-        values.append(wanted.older_than)
-    if wanted.before is not None:
-        clauses.append("message.id < ?")
-        values.append(wanted.before)
-    inner: list[str] = []
-    inner_values: list[object] = []
-    if wanted.recipient:
-        inner.append("recipient.address LIKE ? ESCAPE '\\'")
-        inner_values.append(_pattern(wanted.recipient))
-    if wanted.states:
-        inner.append(f"recipient.state IN ({','.join(str(int(state)) for state in wanted.states)})")
-    if inner:
-        clauses.append(
-            "EXISTS (SELECT 1 FROM recipient WHERE recipient.message = message.id AND "
-            + " AND ".join(inner)
-            + ")"
-        )
-        values += inner_values
-    if wanted.text:
-        clauses.append(
-            "(message.subject LIKE ? ESCAPE '\\' OR message.message_id LIKE ? ESCAPE '\\' "
-            "OR message.reverse_path LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM recipient "
-            "WHERE recipient.message = message.id AND recipient.address LIKE ? ESCAPE '\\'))"
-        )
-        values += [_pattern(wanted.text)] * 4
-    return (" AND ".join(clauses) or "1"), values
-
-
-def _pattern(text: str) -> str:
-    """LIKE pattern for text found anywhere; "@domain" matches at the end only."""
-    escaped = text.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
-    return f"%{escaped}" if text.startswith("@") else f"%{escaped}%"
-
-
 def messages(connection: sqlite3.Connection, wanted: MessageFilter) -> list[MessageRow]:
     """Messages with their recipients, newest first."""
     where, values = matching(wanted)
     rows = connection.execute(
         "SELECT id, reverse_path, received_at, expires_at, user, client, size, subject, message_id "
         f"FROM message WHERE {where} ORDER BY id DESC LIMIT ?",
-        [*values, wanted.limit],
+        [*values, wanted.limit or -1],
     ).fetchall()
     return [
         MessageRow(
@@ -230,6 +254,66 @@ def _recipients(connection: sqlite3.Connection, message: int) -> tuple[Recipient
             (message,),
         )
     )  # fmt: skip
+
+
+def selected(
+    connection: sqlite3.Connection, wanted: MessageFilter, states: Sequence[RecipientState]
+) -> list[SelectedRecipient]:
+    """The recipients in `states` that an operation with this filter is for."""
+    condition, narrow = narrowing(wanted, states)
+    found: list[SelectedRecipient] = []
+    for message in selected_messages(connection, wanted, states):
+        rows = connection.execute(
+            "SELECT number, address, state, started FROM recipient "
+            f"WHERE message = ? AND {condition} ORDER BY number",
+            (message, *narrow),
+        )
+        found += [
+            SelectedRecipient(message, number, address, RecipientState(state), bool(started))
+            for number, address, state, started in rows
+        ]
+    return found
+
+
+def selected_messages(
+    connection: sqlite3.Connection, wanted: MessageFilter, states: Sequence[RecipientState]
+) -> list[int]:
+    """The messages that an operation on recipients in `states` is for, newest first."""
+    where, values = matching(wanted, states)
+    rows = connection.execute(
+        f"SELECT id FROM message WHERE {where} ORDER BY id DESC LIMIT ?",
+        (*values, wanted.limit or -1),
+    )
+    return [message for (message,) in rows]
+
+
+def finished_before(connection: sqlite3.Connection, before: float, limit: int) -> list[int]:
+    """Messages received before a time that nothing holds any more, oldest first.
+
+    Identifiers rise with the time of receipt, so the look ends at the first that is too young.
+    """
+    found: list[int] = []
+    cursor = connection.execute(
+        "SELECT id, received_at, EXISTS (SELECT 1 FROM recipient WHERE recipient.message = "
+        "message.id AND state IN (0, 1, 6)) FROM message ORDER BY id"
+    )
+    for message, received_at, is_held in cursor:
+        if received_at >= before or len(found) >= limit:
+            break
+        if not is_held:
+            found.append(message)
+    cursor.close()
+    return found
+
+
+def suppressions(connection: sqlite3.Connection, limit: int, after: str) -> list[Suppression]:
+    """Suppressed addresses, by name after `after`."""
+    rows = connection.execute(
+        "SELECT address, reason, added_at FROM suppression WHERE address > ? "
+        "ORDER BY address LIMIT ?",
+        (after, limit),
+    )
+    return [Suppression(address, reason, added_at) for address, reason, added_at in rows]
 
 
 def attempts(connection: sqlite3.Connection, message: int) -> list[AttemptRecord]:
@@ -264,12 +348,8 @@ def counts(connection: sqlite3.Connection) -> SpoolCounts:
     for state, number in connection.execute("SELECT state, count(*) FROM recipient GROUP BY state"):
         by_state[RecipientState(state)] = number
     (oldest,) = connection.execute(
-        "SELECT min(received_at) FROM message WHERE id IN (SELECT message FROM recipient "
-        "INDEXED BY recipient_due WHERE state = 0)"
+        f"SELECT min(received_at) FROM message WHERE id IN ({_WAITING_MESSAGES})"
     ).fetchone()
-    (pages,) = connection.execute("PRAGMA page_count").fetchone()
-    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
-    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
     return SpoolCounts(
         queued=by_state[RecipientState.QUEUED],
         held=by_state[RecipientState.HELD],
@@ -279,5 +359,13 @@ def counts(connection: sqlite3.Connection) -> SpoolCounts:
         cancelled=by_state[RecipientState.CANCELLED],
         damaged=by_state[RecipientState.DAMAGED],
         oldest_queued=oldest,
-        bytes_used=(pages - free) * page_size,
+        bytes_used=used_pages(connection)[0],
     )
+
+
+def used_pages(connection: sqlite3.Connection) -> tuple[int, int]:
+    """Bytes used and bytes free inside the database."""
+    (pages,) = connection.execute("PRAGMA page_count").fetchone()
+    (free,) = connection.execute("PRAGMA freelist_count").fetchone()
+    (page_size,) = connection.execute("PRAGMA page_size").fetchone()
+    return (pages - free) * page_size, free * page_size
