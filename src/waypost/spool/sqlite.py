@@ -545,6 +545,7 @@ class SqliteSpool:
 
     async def release(self, wanted: MessageFilter, now: float) -> int:
         """Release held ones; how many."""
+        self._next_expiry = float("-inf")  # their time may have passed while they were held
         return await self._change(
             wanted, (_HELD,), lambda c, part: sqlite_control.release(c, part, wanted, now)
         )
