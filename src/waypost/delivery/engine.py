@@ -41,6 +41,7 @@ from waypost.spool.contract import (
     BodyDamaged,
     BodyWriter,
     NewMessage,
+    NotQueued,
     QueuedMessage,
     QueuedRecipient,
     RecipientResult,
@@ -477,6 +478,11 @@ class Engine:
             lane.arming -= 1
             if failure is None:
                 lane.armed.append(message)
+            elif isinstance(failure, NotQueued):
+                # Held or cancelled while it waited here. What is left of it comes from disk again.
+                domain = _domain(message)
+                self._let_go(domain, message)
+                self.wake(domain, self._clock.now())
             else:
                 lane.ready.append(message)
                 lane.blocked_until = self._clock.now() + COMMIT_RETRY_SECONDS
