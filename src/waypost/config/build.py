@@ -6,9 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from waypost.config.model import ListenerSection, RouteSection, Settings
+from waypost.config.accepting import ListenerSection
+from waypost.config.delivering import RouteSection
+from waypost.config.model import Settings
 from waypost.config.problems import resembling
 from waypost.delivery.engine import EngineSettings
 from waypost.delivery.retry import RetrySchedule
@@ -25,6 +27,8 @@ from waypost.relay.recipient_policy import RecipientSettings
 from waypost.service import ServiceSettings
 from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.sqlite import SqliteSettings
+
+_ALL: Final = "*"
 
 Report = Callable[[tuple[str | int, ...], str, str | None], None]
 """Takes the path, the reason and the nearest right name of a problem."""
@@ -176,14 +180,16 @@ def check_tls(settings: Settings, report: Report) -> None:
 
 def check_listeners(settings: Settings, report: Report) -> None:
     """No address twice; logging in is possible where it is asked for."""
-    seen: dict[object, int] = {}
+    seen: dict[tuple[str, int], str] = {}
     for number, section in enumerate(settings.listener):
         path = ("listener", number)
-        for place in _places(section.address):
-            first = seen.setdefault(place, number)
-            if first != number:
-                report((*path, "address"), f"{section.address.text} is listened on already", None)
+        address = section.address
+        for place in _places(address):
+            other = _taken(place, seen)
+            if other is not None:
+                report((*path, "address"), f"{address.text} is taken by the listener {other}", None)
                 break
+        seen |= dict.fromkeys(_places(address), address.text)
         kind = kind_of(section)
         if kind == "submissions" and section.starttls:
             report((*path, "starttls"), "must be false: submissions begin with TLS", None)
@@ -208,23 +214,34 @@ def check_listeners(settings: Settings, report: Report) -> None:
             )
 
 
-def _places(address: ListenerAddress) -> list[object]:
+def _places(address: ListenerAddress) -> list[tuple[str, int]]:
     if address.path is not None or address.activation is not None:
-        return [(address.path, address.activation)]
+        return [(f"{address.path or ''}:{address.activation or ''}", -1)]
     if address.port == 0:
         return []  # the system picks a free one
-    hosts = address.hosts or ("*",)
-    return [(host.lower(), address.port) for host in hosts]
+    return [(host.lower(), address.port) for host in address.hosts or (_ALL,)]
+
+
+def _taken(place: tuple[str, int], seen: Mapping[tuple[str, int], str]) -> str | None:
+    """The listener that is there already; all addresses of a port and one of them are the same."""
+    host, port = place
+    for (other, other_port), text in seen.items():
+        if port == other_port and (host == other or _ALL in (host, other)):
+            return text
+    return None
 
 
 def check_delivery(settings: Settings, report: Report) -> None:
     """The window holds what is loaded in one go, or nothing would ever be loaded."""
-    if settings.delivery.load_at_once > settings.delivery.window:
-        report(
-            ("delivery", "load_at_once"),
-            f"must be at most delivery.window, which is {settings.delivery.window}",
-            None,
-        )
+    delivery = settings.delivery
+    if delivery.load_at_once <= delivery.window:
+        return
+    if "load_at_once" in delivery.model_fields_set:
+        reason = f"must be at most delivery.window, which is {delivery.window}"
+        report(("delivery", "load_at_once"), reason, None)
+    else:
+        reason = f"must be at least delivery.load_at_once, which is {delivery.load_at_once}"
+        report(("delivery", "window"), reason, None)
 
 
 def check_route_names(document: Mapping[str, Any], report: Report) -> bool:
@@ -259,6 +276,10 @@ def check_routes(routes: Sequence[Route], report: Report) -> None:
         RoutingTable(routes)
     except InvalidRouting as fault:
         text = str(fault)
-        named = [number for number, one in enumerate(routes) if repr(one.name) in text]
+        named = [
+            number
+            for number, one in enumerate(routes)
+            if repr(one.name) in text or f"circle: {one.name} ->" in text
+        ]
         # Where a route makes another useless, the one that is to be moved is behind.
         report(("route", named[-1]) if named else ("route",), text, None)

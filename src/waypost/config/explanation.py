@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from waypost.config.build import kind_of
+from waypost.config.delivering import RouteSection
 from waypost.config.keys import Key, keys, section_of
+from waypost.config.kinds import toml_text
 from waypost.config.loading import Configuration
-from waypost.config.model import ListenerSection, RouteSection, Section
-from waypost.config.units import seconds_text
+from waypost.config.section import Section
+from waypost.config.units import seconds_text, size_text
 from waypost.delivery.route import MxDelivery, NextHop, Route, Sandbox, Smarthost
 from waypost.delivery.routing import RoutingTable
 from waypost.delivery.slots import MAXIMUM_CONNECTIONS
@@ -48,6 +49,14 @@ def _values(configuration: Configuration) -> Iterator[tuple[str, str]]:
     by_path = {key.path: key for key in keys()}
     service = configuration.service
     standing = {"spool.url": f'"sqlite:{service.spool.directory}"', "panel": '"off"'}
+    for number, listener in enumerate(service.listeners):
+        server, here = listener.server, f"listener[{number}]"
+        standing[f"{here}.kind"] = toml_text(listener.kind)
+        standing[f"{here}.starttls"] = toml_text(server.starttls)
+        standing[f"{here}.authentication"] = toml_text(bool(server.auth_mechanisms))
+        standing[f"{here}.maximum_size"] = toml_text(size_text(server.maximum_size))
+    for number, route in enumerate(service.routes):
+        standing[f"route[{number}].expire_after"] = toml_text(seconds_text(route.expire_after))
 
     def walk(section: Section, dotted: str, path: tuple[str, ...]) -> Iterator[tuple[str, str]]:
         for name, field in type(section).model_fields.items():
@@ -57,7 +66,7 @@ def _values(configuration: Configuration) -> Iterator[tuple[str, str]]:
                 if value is None and here in standing:
                     yield here, standing[here]
                 else:
-                    yield here, _written(by_path[*path, name], section, value)
+                    yield here, _written(by_path[*path, name], value)
             elif isinstance(value, tuple):
                 for number, one in enumerate(value):
                     yield from walk(one, f"{here}[{number}]", (*path, name))
@@ -67,10 +76,8 @@ def _values(configuration: Configuration) -> Iterator[tuple[str, str]]:
     yield from walk(configuration.settings, "", ())
 
 
-def _written(key: Key, section: Section, value: object) -> str:
+def _written(key: Key, value: object) -> str:
     """A value, or in words what holds in its place."""
-    if value is None and isinstance(section, ListenerSection) and key.path[-1] == "kind":
-        return f'"{kind_of(section)}"'
     if value is None and key.unset:
         return f"({key.unset})"
     return key.kind.write(value)

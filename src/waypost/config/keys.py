@@ -11,8 +11,9 @@ from typing import Any, Final
 from pydantic.fields import FieldInfo
 
 from waypost.config.kinds import Kind
-from waypost.config.model import Section, Settings
+from waypost.config.model import Settings
 from waypost.config.problems import resembling
+from waypost.config.section import Section
 
 UNDOCUMENTED: Final = frozenset({"panel", "workers"})
 """Accepted, as the commands have flags for them, and without effect on what the relay does."""

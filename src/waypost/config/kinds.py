@@ -9,14 +9,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, Field, PlainValidator, ValidationInfo
 
 from waypost.config.units import parse_seconds, parse_size, seconds_text, size_text
-from waypost.delivery.route import NextHop, Rate
+from waypost.delivery.route import MxDelivery, NextHop, Rate, Smarthost
 from waypost.delivery.route_url import UrlContext, parse_route_url
 from waypost.delivery.routing import Patterns
 from waypost.delivery.url_options import redacted
@@ -81,9 +81,11 @@ def _text(value: object, what: str) -> str:
     return value
 
 
-def one_or_more(value: object) -> object:
+def one_or_more(value: object, info: ValidationInfo) -> object:
     """A single value is a list of one; pydantic wants a tuple where TOML gives a list."""
     if isinstance(value, str):
+        if _context(info).from_text:
+            return tuple(piece.strip() for piece in value.split(",") if piece.strip())
         return (value,)
     return tuple(value) if isinstance(value, list) else value
 
@@ -194,7 +196,13 @@ def _hop(value: object, info: ValidationInfo) -> NamedHop:
     def read(path: str) -> str:
         return (context.folder / path).read_text("utf-8")
 
-    return NamedHop(url, parse_route_url(url, UrlContext(context.environment, read)))
+    hop = parse_route_url(url, UrlContext(context.environment, read))
+    if isinstance(hop, Smarthost | MxDelivery) and hop.ca_file is not None:
+        file = context.folder / hop.ca_file
+        if not file.is_file():
+            raise ValueError(f"the route {redacted(url)} names a ca_file, {file}, that is no file")
+        hop = replace(hop, ca_file=str(file))
+    return NamedHop(url, hop)
 
 
 def _address(value: object) -> ListenerAddress:

@@ -16,10 +16,13 @@ from typing import Any, Final
 
 from waypost.config.keys import scalar_keys
 from waypost.config.places import KeyPath, Place, nearest, scan
-from waypost.config.problems import Problem, resembling
+from waypost.config.problems import Problem, printable, resembling
 
 MAXIMUM_FILE: Final = 4 * 1024 * 1024
 """Bytes of a configuration file."""
+
+MAXIMUM_DEPTH: Final = 20
+"""Tables and arrays inside each other."""
 
 PREFIX: Final = "WAYPOST_"
 
@@ -86,7 +89,7 @@ class Layer:
         """A fault at a key of this layer."""
         source, place = self.source_of(path)
         line, column = (place.line, place.column) if place else (None, None)
-        return Problem(source, line, column, key, reason, suggestion)
+        return Problem(source, line, column, key, printable(reason), suggestion)
 
 
 def file_layer(path: Path, problems: list[Problem]) -> Layer:
@@ -127,7 +130,25 @@ def file_layer(path: Path, problems: list[Problem]) -> Layer:
         return refuse(
             f"the file is not TOML: {found[1]}", line, int(found[3]) if found[3] else None
         )
+    if _depth(document) > MAXIMUM_DEPTH:
+        return refuse("the file nests its values too deeply")
     return Layer(document, name, scan(text), folder=path.parent)
+
+
+def _depth(document: dict[str, Any]) -> int:
+    """How many tables and arrays stand inside each other; no recursion, as it may be many."""
+    depth = 0
+    level: list[Any] = [document]
+    while level and depth <= MAXIMUM_DEPTH:
+        depth += 1
+        inner: list[Any] = []
+        for value in level:
+            if isinstance(value, dict):
+                inner += value.values()
+            elif isinstance(value, list):
+                inner += value
+        level = [value for value in inner if isinstance(value, dict | list)]
+    return depth
 
 
 def environment_layer(environment: Mapping[str, str], problems: list[Problem]) -> Layer:

@@ -20,8 +20,9 @@ from waypost.config.layers import (
     file_layer,
     flags_layer,
 )
-from waypost.config.model import LogFormat, LogLevel, Section, Settings
+from waypost.config.model import LogFormat, LogLevel, Settings
 from waypost.config.problems import ConfigurationError, Problem, dotted
+from waypost.config.section import Section
 from waypost.config.shape import checked
 from waypost.delivery.route import Route
 from waypost.mail.address import InvalidAddress, domain_to_ascii

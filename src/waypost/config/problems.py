@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
+
+_BARE: Final = re.compile(r"[A-Za-z0-9_-]{1,80}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,11 @@ class ConfigurationError(Exception):
         super().__init__("\n".join(map(str, self.problems)))
 
 
+def printable(text: str) -> str:
+    """On one line and without control characters, whatever a file holds."""
+    return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in text)
+
+
 def dotted(path: Sequence[str | int]) -> str:
     """A path as people write it: route[0].limits.connections."""
     text = ""
@@ -44,7 +53,8 @@ def dotted(path: Sequence[str | int]) -> str:
         if isinstance(part, int):
             text += f"[{part}]"
         else:
-            text += f".{part}" if text else part
+            key = part if _BARE.fullmatch(part) else f'"{printable(part)[:80]}"'
+            text += f".{key}" if text else key
     return text
 
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from waypost.config.keys import UNDOCUMENTED, Key, keys, section_of
-from waypost.config.model import Section, Settings
+from waypost.config.model import Settings
+from waypost.config.section import Section
 
 _WIDTH: Final = 96
 

@@ -15,9 +15,10 @@ from pydantic import ValidationError
 from waypost.config.keys import meant, section_at, section_of
 from waypost.config.kinds import Reading
 from waypost.config.layers import Layer
-from waypost.config.model import Section, Settings
+from waypost.config.model import Settings
 from waypost.config.places import KeyPath
 from waypost.config.problems import Problem, dotted, resembling
+from waypost.config.section import Section
 from waypost.delivery.url_options import redacted
 
 _WORDS: Final = {

@@ -109,7 +109,8 @@ def _show_way(
             }
         )  # fmt: skip
         return
-    typer.echo(f"{recipient} takes the route {way.route.name} ({way.origin}): {way.why}.")
+    origin = "built in" if way.origin == "default" else way.origin
+    typer.echo(f"{recipient} takes the route {way.route.name} ({origin}): {way.why}.")
     for hop in way.hops:
         typer.echo(f"  leads to {hop}")
     for limit in way.limits:
