@@ -20,7 +20,13 @@ Action = Literal["failed", "delayed", "delivered", "relayed"]
 MAXIMUM_RETURNED: Final = 64 * 1024
 """Bytes of the original that a notification carries; the rest is cut, with a word about it."""
 
+LONGEST_FIELD: Final = 900
+"""Characters in US-ASCII of a field for programs; RFC 5322 2.1.1 allows 998 to a line."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_MESSAGE_ID = re.compile(r"<[^<>\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,240}>")
+_LONG_WORD = re.compile(r"\S{200}(?=\S)")
+_NOT_XTEXT = re.compile(r"[^\x21-\x5b\x5d-\x7e]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +86,24 @@ def may_notify(reverse_path: str, notify: frozenset[str] | None, action: Action)
 
 
 def build_notification(request: NotificationRequest) -> bytes:
-    """The whole message, in CRLF lines."""
+    """The whole message, in CRLF lines of at most 998 octets but for those of the original."""
     boundary = f"=_waypost_{request.identifier}"
     action = request.recipients[0].action
-    eight_bit = request.smtputf8 or not request.original.isascii()
-    lines = [
+    kind, original, is_cut = _returned(request)
+    parts = [
+        ("text/plain; charset=utf-8", _joined(_words(request, action, is_cut=is_cut))),
+        (
+            f"message/{'global-' if request.smtputf8 else ''}delivery-status",
+            _joined(_fields(request)),
+        ),
+        (kind, original),
+    ]
+    body = b"".join(
+        b"--%b\r\nContent-Type: %b\r\n%b\r\n%b\r\n"
+        % (boundary.encode(), kind.encode(), _encoding(content), content)
+        for kind, content in parts
+    )
+    head = [
         f"From: Mail Delivery System <MAILER-DAEMON@{_clean(request.hostname)}>",
         f"To: <{_clean(request.sender)}>",
         f"Subject: {_SUBJECTS[action]}",
@@ -92,33 +111,24 @@ def build_notification(request: NotificationRequest) -> bytes:
         f"Message-ID: <{request.identifier}@{_clean(request.hostname)}>",
         "Auto-Submitted: auto-replied",
     ]
-    if request.message_id.startswith("<"):
-        reference = _clean(request.message_id)[:400]
-        lines += [f"In-Reply-To: {reference}", f"References: {reference}"]
-    lines += [
+    reference = request.message_id
+    if _MESSAGE_ID.fullmatch(reference) and (request.smtputf8 or reference.isascii()):
+        head += [f"In-Reply-To: {reference}", f"References: {reference}"]
+    head += [
         "MIME-Version: 1.0",
         f'Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary="{boundary}"',
-        *(["Content-Transfer-Encoding: 8bit"] if eight_bit else []),
-        "",
-        f"--{boundary}",
-        "Content-Type: text/plain; charset=utf-8",
-        "Content-Transfer-Encoding: 8bit",
-        "",
-        *_words(request, action),
-        "",
-        f"--{boundary}",
-        f"Content-Type: message/{'global-' if request.smtputf8 else ''}delivery-status",
-        *(["Content-Transfer-Encoding: 8bit"] if eight_bit else []),
-        "",
-        *_fields(request),
-        f"--{boundary}",
     ]
-    kind, original = _returned(request)
-    lines += [f"Content-Type: {kind}"]
-    if eight_bit:
-        lines += ["Content-Transfer-Encoding: 8bit"]
-    head = "\r\n".join([*lines, "", ""]).encode("utf-8", "replace")
-    return head + original + f"\r\n--{boundary}--\r\n".encode()
+    # What holds a part with eight bits has eight bits itself (RFC 2045 6.4).
+    return b"%b%b\r\n%b--%b--\r\n" % (_joined(head), _encoding(body), body, boundary.encode())
+
+
+def _joined(lines: Sequence[str]) -> bytes:
+    return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
+
+
+def _encoding(content: bytes) -> bytes:
+    """The field that says what a part holds; none is needed for US-ASCII."""
+    return b"" if content.isascii() else b"Content-Transfer-Encoding: 8bit\r\n"
 
 
 _SUBJECTS: Final = {
@@ -139,7 +149,7 @@ _OPENINGS: Final = {
 }
 
 
-def _words(request: NotificationRequest, action: Action) -> list[str]:
+def _words(request: NotificationRequest, action: Action, *, is_cut: bool) -> list[str]:
     """The part for people."""
     lines = [f"This is the mail system at {_clean(request.hostname)}:", _OPENINGS[action], ""]
     for recipient in request.recipients:
@@ -153,6 +163,8 @@ def _words(request: NotificationRequest, action: Action) -> list[str]:
         if recipient.will_retry_until is not None:
             lines.append(f"  It is tried until {format_date(recipient.will_retry_until)}")
         lines.append("")
+    if is_cut:
+        lines += ["Your message is too large to be returned whole: its beginning follows.", ""]
     return lines
 
 
@@ -160,22 +172,21 @@ def _fields(request: NotificationRequest) -> list[str]:
     """The part for programs (RFC 3464 2)."""
     lines = [f"Reporting-MTA: dns; {_clean(request.hostname)}"]
     if request.envelope_id:
-        lines.append(f"Original-Envelope-Id: {_clean(request.envelope_id)}")
+        lines.append(f"Original-Envelope-Id: {_field(request.envelope_id)}")
     lines += [f"Arrival-Date: {format_date(request.arrival)}", ""]
     for recipient in request.recipients:
         if recipient.original:
-            lines.append(f"Original-Recipient: {_clean(recipient.original)}")
-        kind = "rfc822" if recipient.address.isascii() else "utf-8"
+            lines.append(f"Original-Recipient: {_field(recipient.original)}")
         lines += [
-            f"Final-Recipient: {kind}; {_clean(recipient.address)}",
+            f"Final-Recipient: {_typed_address(recipient.address, smtputf8=request.smtputf8)}",
             f"Action: {recipient.action}",
             f"Status: {recipient.status}",
         ]
         if recipient.remote_mta:
-            lines.append(f"Remote-MTA: dns; {_clean(recipient.remote_mta)}")
+            lines.append(f"Remote-MTA: dns; {_field(recipient.remote_mta)}")
         if recipient.diagnostic:
             kind = "smtp" if recipient.said_by_server else "x-waypost"
-            lines.append(f"Diagnostic-Code: {kind}; {_ascii(_clean(recipient.diagnostic))[:900]}")
+            lines.append(f"Diagnostic-Code: {kind}; {_field(recipient.diagnostic)}")
         if recipient.last_attempt is not None:
             lines.append(f"Last-Attempt-Date: {format_date(recipient.last_attempt)}")
         if recipient.will_retry_until is not None:
@@ -184,20 +195,23 @@ def _fields(request: NotificationRequest) -> list[str]:
     return lines
 
 
-def _returned(request: NotificationRequest) -> tuple[str, bytes]:
-    """The original, as a part that its content cannot break out of."""
+def _returned(request: NotificationRequest) -> tuple[str, bytes, bool]:
+    """The original, as a part that its content cannot break out of: type, content, whether what
+    should have been there is cut."""
     original = request.original
-    cut = len(original) > MAXIMUM_RETURNED
-    if cut:
-        original = original[: original.rfind(b"\r\n", 0, MAXIMUM_RETURNED) + 2]
+    is_large = len(original) > MAXIMUM_RETURNED
+    if is_large:
+        end = original.rfind(b"\r\n", 0, MAXIMUM_RETURNED)
+        original = original[: end + 2 if end >= 0 else MAXIMUM_RETURNED]
     # A boundary of ours inside the original could end our part; its identifier is new and
     # unknown to who wrote the original, so this is only a belt to the braces.
     original = original.replace(f"--=_waypost_{request.identifier}".encode(), b"--[boundary]")
-    whole = request.original_is_whole and not cut
-    if whole:
-        return ("message/global" if request.smtputf8 else "message/rfc822"), original
-    headers = original.partition(b"\r\n\r\n")[0].rstrip(b"\r\n") + b"\r\n"
-    return ("message/global-headers" if request.smtputf8 else "text/rfc822-headers"), headers
+    if request.original_is_whole and not is_large:
+        return ("message/global" if request.smtputf8 else "message/rfc822"), original, False
+    headers, end_of_header, _ = original.partition(b"\r\n\r\n")
+    is_cut = is_large and (request.original_is_whole or not end_of_header)
+    kind = "message/global-headers" if request.smtputf8 else "text/rfc822-headers"
+    return kind, headers.rstrip(b"\r\n") + b"\r\n", is_cut
 
 
 def _clean(text: str) -> str:
@@ -205,15 +219,28 @@ def _clean(text: str) -> str:
     return _CONTROL.sub(" ", text).strip()
 
 
-def _ascii(text: str) -> str:
-    return text.encode("ascii", "backslashreplace").decode()
+def _field(text: str) -> str:
+    """Untrusted text as the value of a field for programs, which is US-ASCII (RFC 3464 2.1)."""
+    return _clean(text).encode("ascii", "backslashreplace").decode()[:LONGEST_FIELD]
+
+
+def _typed_address(address: str, *, smtputf8: bool) -> str:
+    """An address with its type (RFC 3464 2.1.2). One beyond US-ASCII stands as it is only where
+    the notification is international itself, and else as utf-8-addr-xtext (RFC 6533 3)."""
+    address = _clean(address)
+    if address.isascii():
+        return f"rfc822; {address[:LONGEST_FIELD]}"
+    if smtputf8:
+        return f"utf-8; {address[: LONGEST_FIELD // 4]}"
+    encoded = _NOT_XTEXT.sub(lambda found: f"\\x{{{ord(found[0]):02X}}}", address)
+    return f"utf-8; {encoded[:LONGEST_FIELD]}"
 
 
 def _wrapped(text: str, width: int = 76) -> list[str]:
-    """Break a line at spaces, with the same indent."""
+    """Break a line at spaces, with the same indent, and a word that is no word anywhere."""
     lines: list[str] = []
     line = ""
-    for word in text[:4000].split():
+    for word in _LONG_WORD.sub(r"\g<0> ", text[:4000]).split():
         if line and len(line) + len(word) + 1 > width:
             lines.append(f"  {line}")
             line = f"  {word}"
