@@ -12,6 +12,7 @@ import contextlib
 from collections.abc import Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from waypost.mail.trace import protocol_name
 from waypost.net.deadlines import NEVER
 from waypost.relay.access import ClientIdentity
 from waypost.relay.authentication import Authentication
@@ -320,9 +321,9 @@ class Session(asyncio.Protocol):
             Origin(
                 hello_name=protocol.hello_name,
                 address=self.address,
-                protocol=protocol_type(
+                protocol=protocol_name(
                     extended=protocol.extended,
-                    encrypted=protocol.encrypted,
+                    secured=protocol.encrypted,
                     authenticated=identity.user is not None,
                     smtputf8=event.envelope.smtputf8,
                 ),
@@ -454,14 +455,6 @@ class Session(asyncio.Protocol):
 
     def _on_quit(self, _event: QuitReceived) -> None:
         """221 is said by the protocol; the connection is closed behind it."""
-
-
-def protocol_type(*, extended: bool, encrypted: bool, authenticated: bool, smtputf8: bool) -> str:
-    """The name for the with-clause of Received (RFC 3848, RFC 6531 4.3)."""
-    if not extended:
-        return "SMTP"
-    suffix = ("S" if encrypted else "") + ("A" if authenticated else "")
-    return f"{'UTF8SMTP' if smtputf8 else 'ESMTP'}{suffix}"
 
 
 _HANDLERS: Final[dict[type, Callable[[Session, Any], None]]] = {
