@@ -19,9 +19,11 @@ from typing import Annotated, Final
 import structlog
 import typer
 
+from waypost.administration import Administration
 from waypost.config import Configuration, ConfigurationError, Flags, load
 from waypost.delivery.routing import InvalidRouting
 from waypost.faces.cli.welcome import welcome
+from waypost.faces.control_server import ControlServer
 from waypost.faces.logging import configure_logging
 from waypost.relay.activation import activated_sockets
 from waypost.relay.certificates import CertificateFault
@@ -111,14 +113,17 @@ class _Process:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         await service.start(activated_sockets(os.environ))
-        for line in welcome(configuration, service):
-            typer.echo(line)
-        sys.stdout.flush()
-        print("ready", file=sys.stderr, flush=True)
+        control = ControlServer(Administration(service), configuration.data / "control.sock")
         try:
+            await control.start()
+            for line in welcome(configuration, service):
+                typer.echo(line)
+            sys.stdout.flush()
+            print("ready", file=sys.stderr, flush=True)
             await self._stop.wait()
         finally:
             self._log.info("stopping")
+            await control.stop()
             await service.stop()
             self._log.info("stopped")
 

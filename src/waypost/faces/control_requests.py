@@ -1,0 +1,243 @@
+"""Requests to a relay as objects, and what answers them: one reply, or several in a row.
+
+The control server answers them from its socket, and the commands by themselves while no relay
+runs, so both give the same. A request is {"do": NAME, ...}; a reply is an object; a fault is
+{"error": TEXT, "exit": CODE}.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+from collections.abc import AsyncGenerator, Callable
+from typing import Any, Final
+
+from waypost.administration import BATCH, Action, Administration, NoSuchMessage
+from waypost.faces import documents
+from waypost.faces.documents import Document
+from waypost.message_events import Event
+from waypost.spool.contract import BodyDamaged, MessageFilter, RecipientState, SpoolRefusal
+from waypost.spool.identifiers import identifier_text, parse_identifier
+
+CHECKED_BAD: Final = 1
+WRONG_USAGE: Final = 2
+UNREACHABLE: Final = 69
+TEMPORARY: Final = 75
+
+Replies = AsyncGenerator[Document, None]
+
+_FILTER_KEYS: Final = frozenset(
+    {"ids", "sender", "to", "states", "older_than", "text", "limit", "before"}
+)
+
+
+class RequestFault(Exception):
+    """A request cannot be answered; `code` is the exit code of the command contract."""
+
+    def __init__(self, text: str, code: int) -> None:
+        self.code = code
+        super().__init__(text)
+
+
+def filter_of(given: Any) -> MessageFilter:
+    """The filter that a request gives. Raises RequestFault."""
+    if not isinstance(given, dict) or not given.keys() <= _FILTER_KEYS:
+        raise RequestFault(f"a filter is an object with {sorted(_FILTER_KEYS)}", WRONG_USAGE)
+    try:
+        older = given.get("older_than")
+        before = given.get("before")
+        return MessageFilter(
+            identifiers=tuple(parse_identifier(str(one)) for one in given.get("ids") or ()),
+            sender=str(given.get("sender") or ""),
+            recipient=str(given.get("to") or ""),
+            states=tuple(RecipientState[str(one).upper()] for one in given.get("states") or ()),
+            older_than=None if older is None else float(older),
+            text=str(given.get("text") or ""),
+            limit=max(0, int(given.get("limit") or 0)),
+            before=None if before is None else parse_identifier(str(before)),
+        )
+    except KeyError as fault:
+        states = ", ".join(state.name.lower() for state in RecipientState)
+        raise RequestFault(f"{fault} is no state; states are {states}", WRONG_USAGE) from fault
+    except (ValueError, TypeError) as fault:
+        raise RequestFault(str(fault), WRONG_USAGE) from fault
+
+
+async def answer(administration: Administration, request: Any) -> Replies:
+    """The replies to one request. Raises RequestFault."""
+    if not isinstance(request, dict):
+        raise RequestFault("a request is an object", WRONG_USAGE)
+    handler = _HANDLERS.get(str(request.get("do")))
+    if handler is None:
+        raise RequestFault(
+            f"the relay does not know {str(request.get('do'))[:40]!r}; it may be of another "
+            "version than this command",
+            WRONG_USAGE,
+        )
+    wanted = request.get("spool")
+    if wanted is not None and administration.spool_directory not in (None, wanted):
+        raise RequestFault(
+            f"the relay that runs here keeps its mail in {administration.spool_directory}",
+            UNREACHABLE,
+        )
+    try:
+        async with contextlib.aclosing(handler(administration, request)) as replies:
+            async for reply in replies:
+                yield reply
+    except NoSuchMessage:
+        name = str(request.get("id"))[:40]
+        raise RequestFault(
+            f"there is no message {name}; finished ones go after the time of `retention`",
+            CHECKED_BAD,
+        ) from None
+    except BodyDamaged as fault:
+        raise RequestFault(
+            f"the content of {str(request.get('id'))[:40]} cannot be given: {fault}. Content is "
+            "kept while a recipient waits for it, or when the sandbox has caught it",
+            CHECKED_BAD,
+        ) from fault
+    except SpoolRefusal as fault:
+        raise RequestFault(f"the spool refuses: {fault.text}", TEMPORARY) from fault
+
+
+# --- what can be asked --------------------------------------------------------------------------
+
+
+async def _about(administration: Administration, _: Document) -> Replies:
+    yield {
+        "spool": administration.spool_directory,
+        "listeners": [
+            {"kind": kind, "address": address} for kind, address in administration.listening
+        ],
+    }
+
+
+async def _messages(administration: Administration, request: Document) -> Replies:
+    wanted = filter_of(request.get("filter", {}))
+    rows = await administration.messages(wanted)
+    full = len(rows) >= (wanted.limit or BATCH)
+    yield {
+        "messages": [documents.message_document(row) for row in rows],
+        "before": identifier_text(rows[-1].identifier) if rows and full else None,
+    }
+
+
+async def _story(administration: Administration, request: Document) -> Replies:
+    yield documents.story_document(await administration.story(_identifier(request)))
+
+
+async def _source(administration: Administration, request: Document) -> Replies:
+    body = await administration.content(_identifier(request))
+    async for piece in body.chunks():
+        for start in range(0, len(piece), 48 * 1024):
+            part = piece[start : start + 48 * 1024]
+            yield {"content": base64.b64encode(part).decode("ascii")}
+
+
+async def _select(administration: Administration, request: Document) -> Replies:
+    batch = await administration.select(_action(request), filter_of(request.get("filter", {})))
+    yield {
+        "recipients": [documents.selected_document(one) for one in batch.recipients],
+        "before": _text(batch.before),
+    }
+
+
+async def _change(administration: Administration, request: Document) -> Replies:
+    change = await administration.change(_action(request), filter_of(request.get("filter", {})))
+    yield {
+        "changed": change.changed,
+        "under_way": change.under_way,
+        "before": _text(change.before),
+    }
+
+
+async def _routes(administration: Administration, request: Document) -> Replies:
+    routed, before = await administration.routes(filter_of(request.get("filter", {})))
+    yield {
+        "recipients": [documents.routed_document(one) for one in routed],
+        "before": _text(before),
+    }
+
+
+async def _status(administration: Administration, _: Document) -> Replies:
+    yield documents.status_document(await administration.status())
+
+
+async def _events(administration: Administration, request: Document) -> Replies:
+    """The events of a page of messages, in order of time."""
+    wanted = filter_of(request.get("filter", {}))
+    rows = await administration.messages(wanted)
+    events: list[Event] = []
+    for row in rows:
+        events += await administration.events_of(row)
+    events.sort(key=lambda event: event.at)
+    since = request.get("since")
+    for event in events:
+        if since is None or event.at >= float(since):
+            yield documents.event_document(event)
+
+
+async def _follow(administration: Administration, _: Document) -> Replies:
+    async with contextlib.aclosing(administration.follow()) as events:
+        async for event in events:
+            yield documents.event_document(event)
+
+
+async def _suppressions(administration: Administration, request: Document) -> Replies:
+    found = await administration.suppressions(str(request.get("after") or ""))
+    yield {
+        "suppressions": [documents.suppression_document(one) for one in found],
+        "after": found[-1].address if len(found) >= BATCH else None,
+    }
+
+
+async def _suppress(administration: Administration, request: Document) -> Replies:
+    for one in request.get("addresses") or ():
+        await administration.suppress(str(one["address"]), str(one["reason"]))
+    yield {"changed": len(request.get("addresses") or ())}
+
+
+async def _unsuppress(administration: Administration, request: Document) -> Replies:
+    changed = 0
+    unknown: list[str] = []
+    for address in request.get("addresses") or ():
+        if await administration.unsuppress(str(address)):
+            changed += 1
+        else:
+            unknown.append(str(address))
+    yield {"changed": changed, "unknown": unknown}
+
+
+def _identifier(request: Document) -> int:
+    try:
+        return parse_identifier(str(request.get("id")))
+    except ValueError as fault:
+        raise RequestFault(str(fault), WRONG_USAGE) from fault
+
+
+def _action(request: Document) -> Action:
+    try:
+        return Action(str(request.get("action")))
+    except ValueError as fault:
+        raise RequestFault(str(fault), WRONG_USAGE) from fault
+
+
+def _text(identifier: int | None) -> str | None:
+    return None if identifier is None else identifier_text(identifier)
+
+
+_HANDLERS: Final[dict[str, Callable[[Administration, Document], Replies]]] = {
+    "about": _about,
+    "messages": _messages,
+    "story": _story,
+    "source": _source,
+    "select": _select,
+    "change": _change,
+    "routes": _routes,
+    "status": _status,
+    "events": _events,
+    "follow": _follow,
+    "suppressions": _suppressions,
+    "suppress": _suppress,
+    "unsuppress": _unsuppress,
+}
