@@ -40,7 +40,7 @@ format: $(DEVELOPMENT) ## Format the code, and mend what can be mended by itself
 	$(BIN)/ruff check --fix --exit-zero
 	$(BIN)/ruff format
 
-bench: $(DEVELOPMENT) ## Measure against Postfix
+bench: $(DEVELOPMENT) peers ## Measure against Postfix (installs it, as root on Debian)
 	$(BIN)/python bench/run.py $(BENCH)
 
 peers: ## Install the programs that tests talk to (as root, with apt; otherwise those tests skip)
