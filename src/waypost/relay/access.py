@@ -106,8 +106,8 @@ class AccessPolicy:
             return None
         return reply(
             553, "5.7.1",
-            f"<{reverse_path}>: sender address not owned by user {user}; the operator can allow "
-            f"it with: waypost user add {user} --sender {reverse_path}",
+            f"<{reverse_path}>: sender address not owned by user {user}; the operator says which "
+            "are: waypost user list shows them, waypost user add --sender gives them",
         )  # fmt: skip
 
     def decide_recipient(self, client: ClientIdentity, recipient: str) -> Reply | None:

@@ -10,17 +10,22 @@ from typing import Final
 FIRST_DESCRIPTOR: Final = 3
 
 
-def activated_sockets(environment: Mapping[str, str]) -> dict[str, list[socket.socket]]:
-    """The sockets by name; none where the environment speaks of another process."""
+def activated_sockets(
+    environment: Mapping[str, str], first: int = FIRST_DESCRIPTOR
+) -> dict[str, list[socket.socket]]:
+    """The sockets by name; none where the environment speaks of another process.
+
+    Raises OSError where a descriptor is no socket.
+    """
     if environment.get("LISTEN_PID") != str(os.getpid()):
         return {}
     count = environment.get("LISTEN_FDS", "0")
-    if not count.isdigit() or int(count) > 1000:
+    if not (count.isascii() and count.isdigit()) or int(count) > 1000:
         return {}
     names = environment.get("LISTEN_FDNAMES", "").split(":")
     found: dict[str, list[socket.socket]] = {}
     for number in range(int(count)):
         name = names[number] if number < len(names) and names[number] else "unknown"
-        os.set_inheritable(FIRST_DESCRIPTOR + number, False)
-        found.setdefault(name, []).append(socket.socket(fileno=FIRST_DESCRIPTOR + number))
+        os.set_inheritable(first + number, False)
+        found.setdefault(name, []).append(socket.socket(fileno=first + number))
     return found

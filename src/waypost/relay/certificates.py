@@ -73,12 +73,19 @@ class ServerCertificates:
         except OSError:
             return 0, 0
 
+    def _no_passphrase(self) -> str:
+        """Asked for where the key is encrypted; OpenSSL would ask the terminal, and wait."""
+        raise CertificateFault(
+            f"{self.key} is encrypted with a passphrase, which a server cannot be asked for; write "
+            f"it without one: openssl pkey -in {self.key} -out FILE"
+        )
+
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = self._minimum_version
         context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
         try:
-            context.load_cert_chain(self.certificate, self.key)
+            context.load_cert_chain(self.certificate, self.key, self._no_passphrase)
         except FileNotFoundError as fault:
             raise CertificateFault(
                 f"{self.certificate} or {self.key} does not exist; check tls.certificate and "
@@ -92,6 +99,11 @@ class ServerCertificates:
             raise CertificateFault(
                 f"{self.certificate} and {self.key} cannot be used: {fault.reason or fault}; the "
                 "first must hold the certificate and its chain, the second its key, both as PEM"
+            ) from fault
+        except OSError as fault:
+            raise CertificateFault(
+                f"{self.certificate} or {self.key} cannot be used: {fault.strerror or fault}; both "
+                "must be files"
             ) from fault
         if os.name == "posix" and self.key.stat().st_mode & 0o077:
             self._report(f"{self.key} can be read by others; set its mode to 600")

@@ -33,6 +33,8 @@ REMEMBERED: Final = 10_000
 # OWASP's recommendation for argon2id: 19 MiB, two passes, one lane.
 _HASHER: Final = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 
+_NO_SENDERS: Final = Patterns(())
+
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS user (
     name TEXT PRIMARY KEY,
@@ -91,6 +93,7 @@ class CredentialStore:
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._path.touch(mode=0o600)  # before SQLite makes it for everybody to read
             self._connection = sqlite3.connect(
                 self._path, isolation_level=None, timeout=10, check_same_thread=False
             )
@@ -194,8 +197,11 @@ class CredentialStore:
         return None if user is None or user.disabled else user
 
     def owned_senders(self, name: str) -> Patterns | None:
-        """The senders that a user may use; None: any. As of the last login."""
-        return self._patterns.get(name)
+        """The senders that a user may use; None: any. As of the last login.
+
+        A user who has been removed since, and whose session goes on, may use none.
+        """
+        return self._patterns.get(name, _NO_SENDERS)
 
     def scram_verifier(self, name: str) -> ScramVerifier:
         """The verifier of a user, or one that looks like it for an unknown name."""

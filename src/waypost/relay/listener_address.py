@@ -7,10 +7,16 @@ systemd:NAME (socket activation, FileDescriptorName=NAME)
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
+from typing import Final
 
-_HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:/]*)):(\d{1,5})")
+MAXIMUM_PATH: Final = 107
+"""Bytes; sockaddr_un of Linux has 108 with the final zero (unix(7))."""
+
+_HOST_PORT = re.compile(r"(?:\[([0-9A-Fa-f:.%a-z]+)\]|([^\[\]:/]*)):([0-9]{1,5})")
+_NUMBERS = re.compile(r"[0-9.]+")
 _HOST_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
 
 
@@ -70,6 +76,11 @@ class ListenerAddress:
                 ipaddress.IPv6Address(host)
             except ValueError as fault:
                 raise InvalidListenerAddress(text, f"[{host}] is no IPv6 address") from fault
+        elif _NUMBERS.fullmatch(host):
+            try:
+                ipaddress.IPv4Address(host)
+            except ValueError as fault:
+                raise InvalidListenerAddress(text, f"{host} is no IPv4 address") from fault
         elif not _HOST_NAME.fullmatch(host):
             raise InvalidListenerAddress(text, f"{host!r} is no host")
         return cls(wanted, (host,), port)
@@ -85,6 +96,12 @@ class ListenerAddress:
             mode = int(value, 8)
         if not path.startswith("/"):
             raise InvalidListenerAddress(text, "the path of a socket must be absolute")
+        if not path.isprintable():
+            raise InvalidListenerAddress(text, "the path of a socket must be printable")
+        if len(os.fsencode(path)) > MAXIMUM_PATH:
+            raise InvalidListenerAddress(
+                text, f"the path of a socket has at most {MAXIMUM_PATH} bytes"
+            )
         return cls(text, path=path, mode=mode)
 
 

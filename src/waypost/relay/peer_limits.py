@@ -70,11 +70,13 @@ class _Peer:
     """What is remembered of one address or user."""
 
     __slots__ = (
-        "banned_until", "connected", "connections", "errors", "failed_logins", "messages",
+        "banned_until", "connected", "connections", "errors", "failed_logins", "key", "messages",
         "recipients",
     )  # fmt: skip
 
-    def __init__(self, message_window: float) -> None:
+    def __init__(self, key: str, message_window: float) -> None:
+        self.key = key
+        """Under which it is remembered, beside the addresses that have it."""
         self.connections = 0
         self.connected = _Window(60.0)
         self.messages = _Window(message_window)
@@ -213,34 +215,43 @@ class PeerLimits:
             peer = self._addresses[address]
         except KeyError:
             return self._new_peer(address)
+        self._addresses.move_to_end(address)
+        if peer is not None and peer.key != address and peer.key in self._addresses:
+            self._addresses.move_to_end(peer.key)
         return peer
 
     def _new_peer(self, address: str) -> _Peer | None:
-        key = address
-        if address.startswith("unix"):
-            self._addresses[address] = None
-            return None
-        try:
-            client = ipaddress.ip_address(address.partition("%")[0])
-        except ValueError:
-            client = None
-        peer: _Peer | None
-        if client is not None and client.is_loopback and self.settings.exempt_loopback:
-            peer = None
-        elif isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is None:
-            key = str(ipaddress.ip_network((client, 64), strict=False))
-            peer = self._addresses.get(key) or _Peer(60.0)
+        peer: _Peer | None = None
+        key = self._key(address)
+        if key is not None:
+            peer = self._addresses.get(key) or _Peer(key, 60.0)
             self._addresses[key] = peer
-        else:
-            peer = _Peer(60.0)
         self._addresses[address] = peer
         self._trim()
         return peer
 
+    def _key(self, address: str) -> str | None:
+        """What an address is counted by; None where it is exempt."""
+        if address.startswith("unix"):
+            return None
+        try:
+            client = ipaddress.ip_address(address.partition("%")[0])
+        except ValueError:
+            return address
+        if isinstance(client, ipaddress.IPv6Address) and client.ipv4_mapped is not None:
+            client = client.ipv4_mapped
+        if client.is_loopback and self.settings.exempt_loopback:
+            return None
+        if client.version == 6:
+            return str(ipaddress.ip_network((client, 64), strict=False))
+        return str(client)
+
     def _user(self, user: str) -> _Peer:
         peer = self._users.get(user)
-        if peer is None:
-            peer = self._users[user] = _Peer(3600.0)
+        if peer is not None:
+            self._users.move_to_end(user)
+        else:
+            peer = self._users[user] = _Peer(user, 3600.0)
             while len(self._users) > self.settings.tracked:
                 self._users.popitem(last=False)
         return peer

@@ -28,7 +28,7 @@ class MalformedProxyHeader(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class ProxySource:
-    """The client's own address and port."""
+    """The client's own address and port; an IPv4 client has an IPv4 address, however it came."""
 
     address: str
     port: int
@@ -74,11 +74,13 @@ class ProxyHeaderParser:
         if len(words) != 6 or words[1] not in ("TCP4", "TCP6"):
             raise MalformedProxyHeader(f"not a version 1 header: {self._data[:end]!r}")
         family = ipaddress.IPv4Address if words[1] == "TCP4" else ipaddress.IPv6Address
+        if "%" in words[2] + words[3]:
+            raise MalformedProxyHeader("an address has a zone, which means nothing elsewhere")
         try:
             source, _ = family(words[2]), family(words[3])
         except ValueError as fault:
             raise MalformedProxyHeader(str(fault)) from fault
-        return ProxyHeader(ProxySource(str(source), _port(words[4], words[5])))
+        return ProxyHeader(ProxySource(_text(source), _port(words[4], words[5])))
 
     def _version_2(self) -> ProxyHeader | None:
         if len(self._data) < 16:
@@ -99,7 +101,13 @@ class ProxyHeaderParser:
             raise MalformedProxyHeader("the address block is too short for its family")
         address = ipaddress.ip_address(block[: sizes[1]])
         (port,) = struct.unpack_from("!H", block, 2 * sizes[1])
-        return ProxyHeader(ProxySource(str(address), port))
+        return ProxyHeader(ProxySource(_text(address), port))
+
+
+def _text(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(address)
 
 
 def _port(source: str, destination: str) -> int:

@@ -7,12 +7,11 @@ the recipient pass unless the settings say otherwise: it is checked again at del
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from waypost.mail.address import InvalidAddress, parse_address
+from waypost.mail.address import Address, InvalidAddress, parse_address
 from waypost.net.resolver import (
     NoSuchDomain,
     NoSuchRecord,
@@ -131,9 +130,6 @@ class RecipientPolicy:
 
 
 def _literal(domain: str) -> Reply | None:
-    text = domain.strip("[]").removeprefix("ipv6:")
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
+    if Address("", domain).literal is None:
         return reply(553, "5.1.2", f"{domain} is no address literal")
     return None
