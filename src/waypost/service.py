@@ -64,7 +64,9 @@ class ServiceSettings:
     intake: IntakeSettings | None = None
     engine: EngineSettings | None = None
     idle_seconds: float = 10.0
+    """How long a connection without work is kept."""
     timeouts: Mapping[str, float] = field(default_factory=dict)
+    """By stage, in place of the defaults of RFC 5321 4.5.3.2."""
     retention: float = 14 * 86400.0
     """Seconds for which finished messages stay in the log."""
 
@@ -183,7 +185,10 @@ class Service:
         self.credentials.close()
 
     def reload(self, routes: tuple[Route, ...]) -> None:
-        """Take over new routes and certificates; messages that wait go the new way."""
+        """Take over new routes and certificates; messages that wait go the new way.
+
+        Raises InvalidRouting, and changes nothing then.
+        """
         self.engine.reroute(RoutingTable(routes))
         if self.certificates is not None:
             self.certificates.reload()

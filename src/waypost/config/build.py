@@ -95,7 +95,8 @@ def route(settings: Settings, section: RouteSection) -> Route:
         section.tee_sandbox,
         RouteLimits(
             limits.connections, limits.connections_per_destination,
-            limits.messages_per_connection, limits.rate, limits.rate_per_destination,
+            limits.messages_per_connection, limits.recipients_per_transaction, limits.rate,
+            limits.rate_per_destination,
         ),
         Quotas(quotas.per_minute, quotas.per_hour, quotas.per_day, quotas.spread),
         section.overflow,
@@ -142,7 +143,6 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
         ),
         intake=IntakeSettings(
             hostname, content.maximum_header, content.maximum_fields, content.maximum_hops,
-            delivery.expire_after,
         ),
         engine=EngineSettings(
             hostname, delivery.window, delivery.lane_window, delivery.load_at_once,

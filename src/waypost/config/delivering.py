@@ -76,6 +76,9 @@ class RouteLimitsSection(Section):
     messages_per_connection: Count = setting(
         _ROUTE.messages_per_connection, "Then it is closed and another opened; 0: as many as come."
     )
+    recipients_per_transaction: Positive = setting(
+        _ROUTE.recipients_per_transaction, "More recipients of a message go in another transaction."
+    )
     rate: PerPeriod | None = setting(None, "Messages, over all destinations.", unset="no limit")
     rate_per_destination: PerPeriod | None = setting(
         None, "Messages to one destination.", unset="no limit"

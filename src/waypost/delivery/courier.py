@@ -82,6 +82,9 @@ class Dispatcher(Protocol):
     def idle(self, courier: Courier) -> None:
         """The courier has nothing to do and can be given something."""
 
+    def leaving(self, courier: Courier) -> None:
+        """The courier says QUIT and takes nothing any more; `gone` follows."""
+
     def gone(self, courier: Courier) -> None:
         """The connection is closed; the courier is not used again."""
 
@@ -136,6 +139,8 @@ class Courier(asyncio.Protocol):
         self.ready = False
         self.retiring = False
         """Takes no further message; says QUIT when it has none."""
+        self._limit = 0
+        """Messages of this connection by our settings and the server's (RFC 9422); 0: no limit."""
         self._step: asyncio.Future[ClientEvent] | None = None
         self._early: list[ClientEvent] = []
         self._drained: asyncio.Event = asyncio.Event()
@@ -213,6 +218,8 @@ class Courier(asyncio.Protocol):
     def open(self) -> None:
         """The session is ready for transactions."""
         self._opened_with = self.opening_transcript
+        limits = (self.settings.messages_per_connection, self.client.transactions_per_connection)
+        self._limit = min((limit for limit in limits if limit), default=0)
         self.ready = True
         self._deadlines.add(self)
 
@@ -292,12 +299,13 @@ class Courier(asyncio.Protocol):
         if not self.deliveries and self.ready and self.client.stage != "quit":
             if self.transport is None:
                 return
+            self._dispatcher.leaving(self)
             self.client.quit()
             self._flush()
             self.deadline = self._clock.monotonic() + QUIT_SECONDS
 
     def _begin_next(self) -> None:
-        limit = self.settings.messages_per_connection
+        limit = self._limit
         if limit and self.served + len(self.deliveries) >= limit:
             if not self.deliveries:
                 self.retire()

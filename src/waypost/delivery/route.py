@@ -179,6 +179,9 @@ class RouteLimits:
     """Open at once to one destination: a recipient domain (direct), or the route's next hops."""
     messages_per_connection: int = 0
     """Then the connection is closed and a new one made; 0: as many as come."""
+    recipients_per_transaction: int = 100
+    """More recipients of one message go in several transactions; every server takes 100
+    (RFC 5321 4.5.3.1.8), some providers take fewer."""
     rate: Rate | None = None
     """Messages, over all destinations."""
     rate_per_destination: Rate | None = None
@@ -186,6 +189,8 @@ class RouteLimits:
     def __post_init__(self) -> None:
         if min(self.connections, self.connections_per_destination) < 1:
             raise ValueError(f"a route needs at least one connection: {self}")
+        if self.recipients_per_transaction < 1:
+            raise ValueError(f"a transaction needs at least one recipient: {self}")
         if self.messages_per_connection < 0:
             raise ValueError(f"messages_per_connection must be 0 or more: {self}")
 

@@ -33,8 +33,6 @@ class IntakeSettings:
     maximum_fields: int = 1000
     maximum_hops: int = 50
     """Received fields from which a message is taken to be in a loop (RFC 5321 6.3)."""
-    expire_after: float = 5 * 86400.0
-    """Seconds until an undelivered message is given back, unless the route says otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +179,7 @@ class Intake:
         plan = engine.plan(self._envelope, self._origin.user)
         writer = self.writer
         message = NewMessage(
-            writer.identifier, self._envelope, now, now + self._settings.expire_after, now,
+            writer.identifier, self._envelope, now, now + plan.expire_after, now,
             self._origin.user, self._origin.address, writer.size, self._subject,
             self._message_id, plan.starts,
         )  # fmt: skip

@@ -361,6 +361,9 @@ class Spool(Protocol):
         """Say that an attempt begins for these recipients. Fails with NotQueued, and marks
         nothing, when one of them is no longer queued."""
 
+    def unmark_started(self, message: int, numbers: Sequence[int], done: Done) -> None:
+        """Take the mark back: the attempt did not begin, nothing was sent."""
+
     def finish(
         self,
         record: AttemptRecord,

@@ -239,6 +239,17 @@ class MemorySpool:
 
         self._submit(work, done)
 
+    def unmark_started(self, message: int, numbers: Sequence[int], done: Done) -> None:
+        """Take the mark back."""
+
+        def work() -> None:
+            stored = self._durable.messages.get(message)
+            for recipient in stored.recipients if stored else ():
+                if recipient.number in numbers:
+                    recipient.started = False
+
+        self._submit(work, done)
+
     def finish(
         self,
         record: AttemptRecord,

@@ -313,6 +313,16 @@ class SqliteSpool:
         """Say that an attempt begins."""
         self._committer.submit(MarkStarted(message, numbers, done))
 
+    def unmark_started(self, message: int, numbers: Sequence[int], done: Done) -> None:
+        """Take the mark back."""
+        self._execute(
+            lambda connection: connection.executemany(
+                "UPDATE recipient SET started = 0 WHERE message = ? AND number = ? AND state = 0",
+                [(message, number) for number in numbers],
+            ),
+            done,
+        )
+
     def finish(
         self,
         record: AttemptRecord,

@@ -116,7 +116,7 @@ class _Process:
         control = ControlServer(Administration(service), configuration.data / "control.sock")
         try:
             await control.start()
-            for line in welcome(configuration, service):
+            for line in welcome(service):
                 typer.echo(line)
             sys.stdout.flush()
             print("ready", file=sys.stderr, flush=True)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from waypost.config import Configuration
 from waypost.service import Service
 
 
-def welcome(configuration: Configuration, service: Service) -> Iterator[str]:
+def welcome(service: Service) -> Iterator[str]:
     """The lines to print."""
     bound = [(listener.kind, place) for listener in service.listeners for place in listener.bound]
     for kind, place in bound:
         yield f"listening on {place} ({_KINDS[kind]})"
     for route in service.engine.routing.routes:
         yield f"route {route.name}: {', '.join(hop.identity for hop in route.via)}"
-    yield f"mail is kept in {configuration.data}"
+    yield f"mail is kept in {service.settings.spool.directory}"
     submission = next((place for kind, place in bound if kind == "submission"), None)
     if submission is None or not all(r.is_sandbox for r in service.engine.routing.routes):
         return
