@@ -1,0 +1,217 @@
+"""`waypost send`: a message from the command line, to the running relay or directly."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import random
+import secrets
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from waypost.config import Configuration
+from waypost.delivery.backoff import Circuits
+from waypost.delivery.exchangers import Exchangers
+from waypost.delivery.opening import Opener
+from waypost.delivery.route import MxDelivery, NextHop, Route, Sandbox, Smarthost, TlsMode
+from waypost.delivery.route_url import InvalidRouteUrl, UrlContext, parse_route_url
+from waypost.delivery.single import SingleOutcome, deliver_once
+from waypost.faces.cli.failure import UNREACHABLE, WRONG_USAGE, Failure, fail, failures_shown
+from waypost.faces.cli.output import print_json, print_line, shown
+from waypost.faces.cli.relay import ConfigOption, JsonOption, load_configuration
+from waypost.faces.cli.send_result import exit_code, print_outcomes, result_document
+from waypost.faces.control_client import ControlClient, NoRelay, Refused
+from waypost.faces.message import Composed, InvalidMessage, Parts, compose
+from waypost.net.clock import SystemClock
+from waypost.net.deadlines import Deadlines
+from waypost.net.dns import DnsResolver
+from waypost.net.network import AsyncioNetwork
+from waypost.relay.listener_address import InvalidListenerAddress, ListenerAddress
+
+app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+
+
+@app.command()
+def send(
+    sender: Annotated[str, typer.Option("--from", help="Who sends: A or 'Name <A>'.")],
+    to: Annotated[list[str] | None, typer.Option(help="Who receives; several times.")] = None,
+    cc: Annotated[list[str] | None, typer.Option(help="Likewise, named as a copy.")] = None,
+    bcc: Annotated[list[str] | None, typer.Option(help="Likewise, not named.")] = None,
+    subject: Annotated[str, typer.Option(help="The subject.")] = "",
+    text: Annotated[str | None, typer.Option(help="The text; - for standard input.")] = None,
+    html: Annotated[Path | None, typer.Option(help="A file with the HTML form.")] = None,
+    attach: Annotated[list[Path] | None, typer.Option(help="A file; several times.")] = None,
+    header: Annotated[
+        list[str] | None, typer.Option(help="'Name: value'; several times.", metavar="FIELD")
+    ] = None,
+    via: Annotated[
+        str | None,
+        typer.Option(
+            help="Deliver directly and show each step: smtp://user:pass@host:587, smtps://host, "
+            "smtp+plain://host:25, mx:, or a provider.",
+            metavar="URL",
+        ),
+    ] = None,
+    config: ConfigOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Send a message. It goes to the running relay, which keeps it and delivers it.
+
+    With --via it is delivered directly, without a relay, and every step is shown.
+    """
+    with failures_shown():
+        hop = _next_hop(via) if via is not None else None
+        configuration = load_configuration(config)
+        parts = Parts(
+            sender, to or (), cc or (), bcc or (), subject, _text(text), _html(html), attach or (),
+            header or (),
+        )  # fmt: skip
+        message = _composed(parts, configuration.hostname)
+        if hop is None:
+            code = _to_relay(message, configuration, json)
+        else:
+            code = _directly(message, hop, configuration.hostname, json)
+    raise typer.Exit(code)
+
+
+def _text(given: str | None) -> str | None:
+    if given != "-":
+        return given
+    try:
+        return sys.stdin.read()
+    except UnicodeDecodeError as fault:
+        fail(f"standard input is no text: {fault}", WRONG_USAGE)
+
+
+def _html(path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        fail(f"--html: {path} cannot be read: {fault}", WRONG_USAGE)
+
+
+def _composed(parts: Parts, hostname: str) -> Composed:
+    now = dt.datetime.now().astimezone()
+    try:
+        return compose(parts, now, hostname)
+    except (InvalidMessage, OSError) as fault:
+        raise Failure(str(fault), WRONG_USAGE) from fault
+
+
+def _next_hop(url: str) -> NextHop:
+    context = UrlContext(environment=os.environ, read_file=lambda name: Path(name).read_text())
+    try:
+        hop = parse_route_url(url, context)
+    except InvalidRouteUrl as fault:
+        raise Failure(f"--via: {fault}", WRONG_USAGE) from fault
+    if isinstance(hop, Sandbox):
+        fail(
+            "--via sandbox: needs a relay; start `waypost serve`, and send without --via",
+            WRONG_USAGE,
+        )
+    return hop
+
+
+# --- to the running relay -----------------------------------------------------------------------
+
+
+def _to_relay(message: Composed, configuration: Configuration, json: bool) -> int:
+    """Hand it over by SMTP; the relay has it durably when it says so."""
+    hop = _submission(configuration)
+    outcomes = asyncio.run(_deliver(message, hop, configuration.hostname, None))
+    if not any(one.reached for one in outcomes):
+        fail(
+            f"no relay answers on {hop.identity}: {shown(outcomes[0].outcome.text)}. Start one "
+            "with `waypost serve`, or deliver directly with --via",
+            UNREACHABLE,
+        )
+    if json:
+        print_json(result_document(message, outcomes, None))
+    else:
+        print_outcomes(outcomes, "the relay has it")
+    return exit_code(outcomes)
+
+
+def _submission(configuration: Configuration) -> Smarthost:
+    """The first listener that takes mail from applications: as bound where the relay tells it,
+    else as the configuration says. Raises Failure."""
+    kinds = [(one.kind, one.address.text) for one in configuration.service.listeners]
+    try:
+        about = ControlClient(configuration.data / "control.sock").ask("about")
+        kinds = [(one["kind"], one["address"]) for one in about["listeners"]]
+    except (NoRelay, Refused):
+        pass  # the attempt to connect will tell
+    # One in the clear first: on this machine nobody listens, and every relay has its certificate
+    # made for another name than localhost.
+    for wanted in ("submission", "submissions"):
+        for kind, text in kinds:
+            hop = _listener_hop(text, implicit=kind == "submissions") if kind == wanted else None
+            if hop is not None:
+                return hop
+    raise Failure(
+        "the relay has no listener of kind submission that can be connected to; add one, such as "
+        "127.0.0.1:2525, or deliver directly with --via",
+        WRONG_USAGE,
+    )
+
+
+def _listener_hop(text: str, *, implicit: bool) -> Smarthost | None:
+    try:
+        address = ListenerAddress.parse(text)
+    except InvalidListenerAddress:
+        return None
+    tls = TlsMode.IMPLICIT if implicit else TlsMode.NONE
+    if address.path is not None:
+        return Smarthost(f"unix:{address.path}", 0, tls, verify=False)
+    if address.activation is not None:
+        return None
+    host = address.hosts[0] if address.hosts else "127.0.0.1"
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - not bound to
+    if not (address.is_loopback or implicit or host in ("127.0.0.1", "::1")):
+        tls = TlsMode.OPPORTUNISTIC
+    return Smarthost(host, address.port, tls, verify=False)
+
+
+# --- directly -----------------------------------------------------------------------------------
+
+
+def _directly(message: Composed, hop: NextHop, hostname: str, json: bool) -> int:
+    steps: list[dict[str, Any]] = []
+
+    def observe(seconds: float, direction: str, line: str) -> None:
+        steps.append({"milliseconds": round(seconds * 1000, 1), "who": _WHO[direction],
+                      "text": line})  # fmt: skip
+        if not json:
+            print_line(f"{seconds * 1000:9.1f} ms  {_WHO[direction]:<4}  {shown(line, 400)}")
+            sys.stdout.flush()
+
+    outcomes = asyncio.run(_deliver(message, hop, hostname, observe))
+    if json:
+        print_json(result_document(message, outcomes, steps))
+    else:
+        print_line()
+        print_outcomes(outcomes, "accepted")
+    return exit_code(outcomes)
+
+
+_WHO = {">": "we", "<": "they", "*": "note"}
+
+
+async def _deliver(
+    message: Composed, hop: NextHop, hostname: str, observe: Any
+) -> list[SingleOutcome]:
+    assert isinstance(hop, Smarthost | MxDelivery)
+    clock, chance = SystemClock(), random.SystemRandom()
+    deadlines, resolver = Deadlines(clock), DnsResolver(clock)
+    opener = Opener(
+        hostname, AsyncioNetwork(), resolver, Exchangers(resolver, chance), Circuits(chance),
+        chance, lambda: secrets.token_urlsafe(18), clock, deadlines,
+    )  # fmt: skip
+    route = Route("send", (hop,))
+    return await deliver_once(message.envelope, message.content, route, opener, clock, observe)
