@@ -18,7 +18,7 @@ KeyPath = tuple[str | int, ...]
 """Keys of tables and, counted from 0, places in arrays."""
 
 _BLANK: Final = re.compile(r"[ \t]*")
-_BLANK_LINES: Final = re.compile(r"(?:[ \t\r\n]+|#[^\n]*)*+")
+_BLANK_LINES: Final = re.compile(r"(?:[ \t\r\n]++|#[^\n]*+)*")
 _BARE_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PLAIN: Final = re.compile(r"[^,\]}#\r\n]+")
 _ESCAPE: Final = re.compile(
@@ -26,11 +26,11 @@ _ESCAPE: Final = re.compile(
 )
 _ESCAPES: Final = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b"}
 _STRINGS: Final = {
-    '"': re.compile(r'"((?:[^"\\\n]+|\\.)*+)"'),
+    '"': re.compile(r'"((?:[^"\\\n]++|\\.)*)"'),
     "'": re.compile(r"'([^'\n]*)'"),
     # Up to two quotes may stand right before the three that end a multi-line string.
-    '"""': re.compile(r'"""((?:[^"\\]+|\\.|"{1,2}(?!"))*+)"{3,5}', re.DOTALL),
-    "'''": re.compile(r"'''((?:[^']+|'{1,2}(?!'))*+)'{3,5}"),
+    '"""': re.compile(r'"""((?:[^"\\]++|\\.|"{1,2}(?!"))*)"{3,5}', re.DOTALL),
+    "'''": re.compile(r"'''((?:[^']++|'{1,2}(?!'))*)'{3,5}"),
 }  # fmt: skip
 
 

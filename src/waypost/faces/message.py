@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _FIELD_NAME: Final = re.compile(r"[!-9;-~]{1,76}")  # RFC 5322 3.6.8: printable, no colon
 
-_NAMED: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*+)"|([^<>"]*+))\s*<([^<>]*+)>\s*')
+_NAMED: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^<>"]*+))\s*<([^<>]*+)>\s*')
 """Name or "name", then the address in angle brackets."""
 
 _OURS: Final = {
@@ -87,7 +87,7 @@ def compose(parts: Parts, now: dt.datetime, hostname: str) -> Composed:
         raise InvalidMessage("nobody to send to; give --to, --cc or --bcc")
     wires = list(dict.fromkeys(one.wire for one in (*to, *cc, *bcc)))
     utf8 = not all(one.isascii() for one in (sender.wire, *wires))
-    message = EmailMessage(policy=SMTP.clone(utf8=utf8))
+    message = EmailMessage(policy=SMTP.clone(utf8=utf8, cte_type="7bit"))
     message_id = make_msgid(domain=hostname)
     _set(message, "From", _header([sender]))
     for name, mailboxes in (("To", to), ("Cc", cc)):

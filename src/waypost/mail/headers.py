@@ -31,11 +31,11 @@ _ASKED = re.compile(rb"\n(" + b"|".join(map(re.escape, _ASKED_NAMES)) + rb")[ \t
 # A field with its name and its value, folded lines included. Nothing here can be matched in two
 # ways, so the time is linear in the size of the block.
 _FIELD = re.compile(
-    rb"^([!-9;-~]++)[ \t]*+:[ \t]*+([^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*+)(?:\r\n)?+", re.MULTILINE
+    rb"^([!-9;-~]++)[ \t]*+:[ \t]*+([^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*)(?:\r\n)?", re.MULTILINE
 )
 _START = re.compile(rb"[!-9;-~]++[ \t]*+:")
 _FOLDS: Final = (b" ", b"\t")
-_CONTINUED = re.compile(rb"[^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*+")
+_CONTINUED = re.compile(rb"[^\r\n]*+(?:\r\n[ \t][^\r\n]*+)*")
 
 
 class HeaderFault(ValueError):
