@@ -248,6 +248,13 @@ async def mark_started(world: World, message: int, *numbers: int) -> None:
     await commit.all("mark")
 
 
+async def barrier(world: World) -> None:
+    """Until everything given so far is committed."""
+    commit = Commit()
+    world.spool.warned(0, commit.done("barrier"))
+    await commit.all("barrier")
+
+
 async def content_of(body: Body) -> bytes:
     return b"".join([piece async for piece in body.chunks()])
 
