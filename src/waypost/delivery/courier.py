@@ -240,6 +240,8 @@ class Courier(asyncio.Protocol):
                 )
             elif self.retiring and client.can_begin:
                 self.retire()
+        else:
+            self._flush()  # the further steps of AUTH, which no intent of ours begins
 
     def _push_deadline(self) -> None:
         seconds = self._timeouts.get(self.client.stage, IDLE_SECONDS)
