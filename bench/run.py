@@ -30,7 +30,7 @@ from processes import BenchError
 from relay import COMMAND, WaypostStarter
 from system import Starter
 from table import Rows, show_durability, show_goals, show_messages, show_sizes
-from throughput import measure, warm_up
+from throughput import measure, warm_up, without_relay
 
 KEPT = "kept"
 ONE = "one per message"
@@ -46,13 +46,15 @@ class Results:
 
     messages: dict[str, Rows] = field(default_factory=dict)
     sizes: dict[str, Rows] = field(default_factory=dict)
+    ceilings: dict[str, float] = field(default_factory=dict)
+    """Messages a second from the source straight into the sink, by scenario."""
     durability: dict[str, Durability] = field(default_factory=dict)
     memory: MemoryFigures | None = None
 
     def goals(self) -> list[Goal]:
         """All that can be judged from it."""
         found = [
-            speed(f"delivered/s, connections {name}", factor, rows["Waypost"], rows["Postfix"])
+            speed(f"delivered/s, connections: {name}", factor, rows["Waypost"], rows["Postfix"])
             for name, factor in SPEED_GOALS.items()
             if "Postfix" in (rows := self.messages.get(name, {}))
         ]
@@ -73,6 +75,7 @@ class Results:
         seen = {name: one.document() for name, one in self.durability.items()}
         return {
             **runs,
+            "without_relay": self.ceilings,
             "durability": seen,
             "memory": self.memory.document() if self.memory else None,
             "goals": [goal.document() for goal in self.goals()],
@@ -118,6 +121,11 @@ def _measure(
 ) -> None:
     with sink_in(directory) as sink:
         loads = _loads(options)
+        for _, scenario, load in loads:
+            results.ceilings[scenario] = rate = without_relay(sink, load)
+            console.print(
+                f"without a relay, {scenario}: {rate:,.1f} messages/s", style="dim", highlight=False
+            )
         for number in range(options.rounds if loads else 0):
             for starter in starters:
                 place = directory / f"{number}-{starter.name}"
@@ -168,9 +176,9 @@ def _loads(options: argparse.Namespace) -> list[tuple[str, str, Load]]:
 
 def _show(results: Results) -> None:
     if results.messages:
-        show_messages(console, results.messages)
+        show_messages(console, results.messages, results.ceilings)
     if results.sizes:
-        show_sizes(console, results.sizes)
+        show_sizes(console, results.sizes, results.ceilings)
     if results.durability:
         show_durability(console, results.durability)
     if goals := results.goals():

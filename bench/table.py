@@ -21,8 +21,8 @@ def _middle(figures: list[Figures], of: Callable[[Figures], float]) -> float:
     return median(of(one) for one in figures)
 
 
-def show_messages(console: Console, runs: dict[str, Rows]) -> None:
-    """Small messages: rates, processor, memory."""
+def show_messages(console: Console, runs: dict[str, Rows], ceilings: dict[str, float]) -> None:
+    """Small messages: rates, processor, memory. Last what the two ends do without a relay."""
     table = Table(title="4 KiB messages, 20 sessions; medians of the rounds")
     table.add_column("connections")
     table.add_column("relay")
@@ -39,12 +39,13 @@ def show_messages(console: Console, runs: dict[str, Rows]) -> None:
                 f"{_middle(figures, lambda one: one.peak_memory) / MIB:.0f}",
                 _pairs(rows, relay),
             )
+        table.add_row(scenario, "none", "", f"{ceilings[scenario]:,.0f}", style="dim")
         table.add_section()
     console.print(table)
 
 
-def show_sizes(console: Console, runs: dict[str, Rows]) -> None:
-    """Large messages: how much a second."""
+def show_sizes(console: Console, runs: dict[str, Rows], ceilings: dict[str, float]) -> None:
+    """Large messages: how much a second. Last what the two ends do without a relay."""
     table = Table(title="Large messages, connections kept, 20 sessions; medians of the rounds")
     table.add_column("size")
     table.add_column("relay")
@@ -61,6 +62,8 @@ def show_sizes(console: Console, runs: dict[str, Rows]) -> None:
                 f"{_middle(figures, lambda one: one.peak_memory) / MIB:.0f}",
                 _pairs(rows, relay),
             )
+        megabytes = ceilings[scenario] * next(iter(rows.values()))[0].size / 1e6
+        table.add_row(scenario, "none", "", f"{megabytes:,.1f}", style="dim")
         table.add_section()
     console.print(table)
 

@@ -68,6 +68,13 @@ def warm_up(system: System, sink: Sink, messages: int = 300) -> None:
     _wait_for_empty_queue(system)
 
 
+def without_relay(sink: Sink, load: Load) -> float:
+    """Messages a second from smtp-source straight into the sink: no relay can be faster."""
+    started = time.monotonic()
+    submit(load, sink.port, 60)
+    return load.messages / (time.monotonic() - started)
+
+
 def measure(system: System, sink: Sink, load: Load, seconds: float) -> Figures:
     """Send a load through a relay. Raises BenchError where not all arrives within `seconds`."""
     before = sink.received()
