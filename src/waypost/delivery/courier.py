@@ -161,10 +161,10 @@ class Courier(asyncio.Protocol):
 
     async def step(self, begin: Callable[[], None] | None = None) -> ClientEvent:
         """Do an intent and wait for the event that answers it. Raises ConnectionBroken."""
+        if self._early and begin is None:
+            return self._early.pop()  # even where the peer has hung up since: it says why
         if self._lost is not None or self.transport is None:
             raise ConnectionBroken(self.client.stage, self._lost or "the connection is closed")
-        if self._early and begin is None:
-            return self._early.pop()
         future: asyncio.Future[ClientEvent] = asyncio.get_running_loop().create_future()
         self._step = future
         if begin is not None:
