@@ -65,7 +65,7 @@ def attempt_document(attempt: AttemptRecord, addresses: dict[int, str]) -> Docum
     """One attempt with its transcript."""
     return {
         "started": time_text(attempt.started_at),
-        "seconds": round(attempt.seconds, 3),
+        "seconds": round(attempt.seconds, 6),
         "route": attempt.route,
         "next_hop": attempt.next_hop,
         "tls": attempt.tls,
@@ -161,7 +161,7 @@ def event_document(event: Event) -> Document:
         "route": event.route,
         "next_hop": event.next_hop,
         "tls": event.tls,
-        "seconds": round(event.seconds, 3),
+        "seconds": round(event.seconds, 6),
         "reply": event.reply,
         "reason": event.reason,
         "next_attempt": time_text(event.next_attempt),

@@ -25,7 +25,7 @@ from waypost.faces.cli.filters import (
     ToOption,
     Wanted,
 )
-from waypost.faces.cli.output import print_json, print_line, progress
+from waypost.faces.cli.output import print_json, print_line, progress, shown
 from waypost.faces.cli.relay import ConfigOption, JsonOption, Relay, SpoolOption, open_relay
 from waypost.faces.control_client import Refused
 
@@ -127,8 +127,28 @@ def salvage(
 ) -> None:
     """Take what can still be read out of a damaged spool. The spool itself is not changed."""
     with failures_shown():
+        import sqlite3
+
+        from waypost.spool.identifiers import identifier_text
+        from waypost.spool.salvage import NothingToSalvage
+        from waypost.spool.salvage import salvage as run
+
         try:
-            from waypost.spool.salvage import salvage as run
-        except ImportError:
-            fail("this version of waypost cannot salvage a spool", TEMPORARY)
-        del run, directory, target, json
+            found = run(directory, target)
+        except (NothingToSalvage, OSError) as fault:
+            fail(str(fault), WRONG_USAGE)
+        except sqlite3.Error as fault:
+            fail(f"the new spool {target} cannot be written: {fault}", TEMPORARY)
+        damaged = [{"id": identifier_text(number), "error": why} for number, why in found.damaged]
+        if json:
+            print_json({"messages": found.messages, "waiting": found.waiting, "damaged": damaged})
+        else:
+            print_line(
+                f"{found.messages} messages came over; {found.waiting} recipients will be tried "
+                "again"
+            )
+            for one in damaged:
+                print_line(f"{one['id']}: {shown(one['error'])}")
+            print_line(f"use it with: waypost serve --spool sqlite:{target}")
+        if damaged:
+            raise Failure(f"of {len(damaged)} messages something is lost", CHECKED_BAD)

@@ -17,8 +17,8 @@ _NOT_REACHED = frozenset(
         "dns-temporary", "smarthost-unknown", "tls-failed",
     }
 )  # fmt: skip
-"""Reasons of a failed opening that say that no server was found there that talks with us; others say
-that it is there and does not want us."""
+"""Reasons of a failed opening that say that no server there talks with us; others say that it is
+there and does not want us."""
 
 
 def outcome_name(one: SingleOutcome) -> str:
