@@ -34,6 +34,9 @@ MAXIMUM_CLIENTS: Final = 32
 REQUEST_SECONDS: Final = 60.0
 """How long a client may take for its request, and for taking a reply."""
 
+REFUSED_SECONDS: Final = 2.0
+"""The same for one that will be refused."""
+
 _CREDENTIALS: Final = struct.Struct("3i")  # pid, uid, gid: struct ucred of unix(7)
 
 
@@ -46,6 +49,7 @@ class ControlServer:
         self._server: asyncio.Server | None = None
         self._clients: set[asyncio.Task[None]] = set()
         self._inode = 0
+        self._stopping = False
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.control")
 
     async def start(self) -> None:
@@ -88,6 +92,7 @@ class ControlServer:
         """Close it, and what is open."""
         if self._server is None:
             return
+        self._stopping = True
         self._server.close()
         for client in self._clients:
             client.cancel()
@@ -105,21 +110,29 @@ class ControlServer:
             await self._admit(reader, writer)
         except (ConnectionError, TimeoutError):
             pass  # the client has gone, or stands still
+        except asyncio.CancelledError:
+            if not self._stopping:
+                raise
         finally:
             self._clients.discard(task)
             writer.close()
 
     async def _admit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        refusal = None
         if not _is_ours(writer):
-            await _write(writer, _error("only the relay's own user and root may ask", TEMPORARY))
-            return
-        if len(self._clients) > MAXIMUM_CLIENTS:
+            refusal = _error("only the relay's own user and root may ask", TEMPORARY)
+        elif len(self._clients) > MAXIMUM_CLIENTS:
             text = f"{MAXIMUM_CLIENTS} commands are asking already; try again"
-            await _write(writer, _error(text, TEMPORARY))
-            return
+            refusal = _error(text, TEMPORARY)
+        # A refused client's request is read as well: closed with it unread, the connection would
+        # be reset, and the client would not hear why.
+        seconds = REFUSED_SECONDS if refusal is not None else REQUEST_SECONDS
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(seconds):
                 line = await reader.readline()
+            if refusal is not None:
+                await _write(writer, refusal)
+                return
         except ValueError:
             await _write(writer, _error(f"a request exceeds {MAXIMUM_LINE} bytes", WRONG_USAGE))
             return
