@@ -184,7 +184,7 @@ class SqliteSpool:
 
     def _prepare(self) -> Recovery:
         """In the reading thread: schema, recovery, and what is known in memory."""
-        openings = sqlite_opening.prepare(self._path)
+        sqlite_opening.prepare(self._path)
         self._reader = reader = sqlite_opening.connect(self._path)
         self._people = sqlite_opening.connect(self._path)
         recovery = sqlite_opening.recover(reader, self._path, self._bodies)
@@ -194,7 +194,7 @@ class SqliteSpool:
         self._suppressed = dict(reader.execute("SELECT address, reason FROM suppression"))
         (last,) = reader.execute("SELECT coalesce(max(id), 0) FROM message").fetchone()
         self._identifiers = IdentifierSource(last)
-        self._serial = openings << 32
+        self._serial = time.time_ns()  # above all that an earlier run has given
         return recovery
 
     def _close_connections(self) -> None:

@@ -58,12 +58,15 @@ def connect(path: Path) -> sqlite3.Connection:
     connection.execute("PRAGMA wal_autocheckpoint = 4000")
     connection.execute("PRAGMA cache_size = -16000")
     connection.execute("PRAGMA temp_store = MEMORY")
+    # Some distributions build SQLite to overwrite all that is deleted with zeros. That would write
+    # each delivered body a second time, and fill the very disk that it is deleted from.
+    connection.execute("PRAGMA secure_delete = FAST")
     return connection
 
 
-def prepare(path: Path) -> int:
-    """Make the tables of a new spool, or see that those of an old one are ours. -> how often it
-    has been opened. Raises SpoolDamaged, sqlite3.DatabaseError."""
+def prepare(path: Path) -> None:
+    """Make the tables of a new spool, or see that those of an old one are ours. Writes nothing
+    into an old one, so that it opens on a full disk. Raises SpoolDamaged, sqlite3.DatabaseError."""
     new = not path.exists() or path.stat().st_size == 0
     if not new:
         _look_at_header(path)
@@ -82,12 +85,8 @@ def prepare(path: Path) -> int:
             )
         schema = resources.files("waypost.spool").joinpath("schema.sql").read_text("utf-8")
         connection.executescript(schema)
-        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        (openings,) = connection.execute(
-            "INSERT INTO fact VALUES ('openings', '1') ON CONFLICT (name) DO UPDATE "
-            "SET value = CAST(value AS INTEGER) + 1 RETURNING value"
-        ).fetchone()
-        return int(openings)
+        if version != SCHEMA_VERSION:
+            connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
     except sqlite3.NotSupportedError:
         raise
     except sqlite3.DatabaseError as fault:
