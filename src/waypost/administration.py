@@ -9,7 +9,8 @@ change of a million messages holds neither the spool nor its caller for long.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
@@ -316,15 +317,15 @@ class Administration:
             events += attempt_events(attempt, addresses, row.reverse_path)
         return events
 
-    async def follow(self) -> AsyncGenerator[Event, None]:
-        """What happens from now on, for ever. Over a spool alone nothing happens."""
+    @contextmanager
+    def following(self) -> Iterator[Follower]:
+        """What happens from now on. Over a spool alone nothing happens."""
         follower = Follower()
         self._followers.add(follower)
         if self._engine is not None:
             self._engine.watcher = self._tell
         try:
-            while True:
-                yield await follower.next()
+            yield follower
         finally:
             self._followers.discard(follower)
             if not self._followers and self._engine is not None:

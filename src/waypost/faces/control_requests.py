@@ -165,22 +165,34 @@ async def _status(administration: Administration, _: Document) -> Replies:
 
 async def _events(administration: Administration, request: Document) -> Replies:
     """The events of a page of messages, in order of time."""
-    wanted = filter_of(request.get("filter", {}))
-    rows = await administration.messages(wanted)
+    for event in await _past(administration, request):
+        yield documents.event_document(event)
+
+
+async def _past(administration: Administration, request: Document) -> list[Event]:
+    since = request.get("since")
     events: list[Event] = []
-    for row in rows:
+    for row in await administration.messages(filter_of(request.get("filter", {}))):
         events += await administration.events_of(row)
     events.sort(key=lambda event: event.at)
-    since = request.get("since")
-    for event in events:
-        if since is None or event.at >= float(since):
-            yield documents.event_document(event)
+    return [event for event in events if since is None or event.at >= float(since)]
 
 
-async def _follow(administration: Administration, _: Document) -> Replies:
-    async with contextlib.aclosing(administration.follow()) as events:
-        async for event in events:
+async def _follow(administration: Administration, request: Document) -> Replies:
+    """The same, and then what happens, without a gap and without telling anything twice."""
+    with administration.following() as follower:
+        told = set()
+        for event in await _past(administration, request):
+            told.add(_key(event))
             yield documents.event_document(event)
+        while True:
+            event = await follower.next()
+            if _key(event) not in told:
+                yield documents.event_document(event)
+
+
+def _key(event: Event) -> tuple[object, ...]:
+    return event.message, event.event, event.recipients, event.at
 
 
 async def _suppressions(administration: Administration, request: Document) -> Replies:

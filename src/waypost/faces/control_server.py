@@ -135,6 +135,10 @@ class ControlServer:
                 return
         except ValueError:
             await _write(writer, _error(f"a request exceeds {MAXIMUM_LINE} bytes", WRONG_USAGE))
+            writer.write_eof()
+            async with asyncio.timeout(REFUSED_SECONDS):
+                while await reader.read(65536):
+                    pass
             return
         if line.endswith(b"\n"):
             await self._answer(line, reader, writer)

@@ -65,24 +65,22 @@ def log(
 def _events(
     relay: Relay, chosen: dict[str, Any], since: float | None, follow: bool, json: bool
 ) -> None:
-    past = relay.stream("events", filter=chosen, since=since)
-    if not follow:
-        if json:
-            print_json({"events": list(past)})
-            return
-        quiet = True
-        for event in past:
-            quiet = False
-            print_line(event_line(event))
-        if quiet:
-            print_line("nothing has happened" + (" since then" if since else " yet"))
+    if follow:
+        for event in relay.stream("follow", for_ever=True, filter=chosen, since=since):
+            if event["event"] == "missed" or _matches(event, chosen):
+                print_line(jsons.dumps(event, ensure_ascii=False) if json else event_line(event))
+                sys.stdout.flush()
         return
-
+    past = relay.stream("events", filter=chosen, since=since)
+    if json:
+        print_json({"events": list(past)})
+        return
+    quiet = True
     for event in past:
-        _print_event(event, json)
-    for event in relay.stream("follow", for_ever=True):
-        if event["event"] == "missed" or _matches(event, chosen):
-            _print_event(event, json)
+        quiet = False
+        print_line(event_line(event))
+    if quiet:
+        print_line("nothing has happened" + (" since then" if since else " yet"))
 
 
 def _matches(event: dict[str, Any], chosen: dict[str, Any]) -> bool:
@@ -105,11 +103,6 @@ def _fits(wanted: str, addresses: list[str]) -> bool:
         if fits:
             return True
     return False
-
-
-def _print_event(event: dict[str, Any], json: bool) -> None:
-    print_line(jsons.dumps(event, ensure_ascii=False) if json else event_line(event))
-    sys.stdout.flush()
 
 
 def event_line(event: dict[str, Any]) -> str:
