@@ -9,10 +9,8 @@ and gives the spool that would be found afterwards.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
-from typing import Final, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Final, TypeVar
 
 from waypost.spool.bodies import LARGE
 from waypost.spool.committer import call_back
@@ -24,32 +22,24 @@ from waypost.spool.contract import (
     Captured,
     Done,
     DueQueue,
-    MessageFilter,
-    MessageRow,
     NewMessage,
     NotQueued,
     QueuedMessage,
     RecipientState,
     Recovery,
-    SelectedRecipient,
     SetAside,
-    SpoolCounts,
     SpoolFailure,
     SpoolFull,
     SpoolRefusal,
-    Suppression,
 )
 from waypost.spool.identifiers import IdentifierSource
 from waypost.spool.memory_bodies import MemoryBodyWriter, StoredBytes
+from waypost.spool.memory_questions import MemoryQuestions, Moments
 from waypost.spool.memory_rows import (
-    WAITING,
     Durable,
     StoredMessage,
     StoredRecipient,
-    is_for,
     loaded,
-    matches,
-    shown,
 )
 
 MAXIMUM_CAPTURED: Final = 10_000
@@ -61,17 +51,7 @@ UNCERTAIN_REPLY: Final = "the relay stopped during an attempt; it may have been 
 _Result = TypeVar("_Result")
 
 
-class Moments(Protocol):
-    """What is needed of a clock (waypost.net.clock.Clock has it)."""
-
-    def now(self) -> float:
-        """Seconds since the epoch, UTC."""
-
-    def call_later(self, delay: float, callback: Callable[[], object]) -> object:
-        """Run `callback` after `delay` seconds."""
-
-
-class MemorySpool:
+class MemorySpool(MemoryQuestions):
     """See waypost.spool.contract.Spool."""
 
     def __init__(self, clock: Moments, latency: float = 0.0, maximum_bytes: int = 0) -> None:
@@ -190,9 +170,6 @@ class MemorySpool:
             return SpoolFull("the spool has no room; try again later")
         return None
 
-    def _bytes_used(self) -> int:
-        return sum(len(message.content or b"") for message in self._durable.messages.values())
-
     def body_writer(self, expected: int | None) -> MemoryBodyWriter:  # noqa: ARG002 - contract
         """Begin a body."""
         return MemoryBodyWriter(self.identifier())
@@ -283,10 +260,6 @@ class MemorySpool:
 
         self._submit(work, done)
 
-    def _drop_content(self, message: StoredMessage) -> None:
-        if not message.is_kept():
-            message.content = None
-
     def capture(self, message: int, addresses: Sequence[str], at: float, done: Done) -> None:
         """Keep a copy of a message for the sandbox."""
 
@@ -320,12 +293,6 @@ class MemorySpool:
         self._submit(work, done)
 
     # --- what is due ------------------------------------------------------------------------
-
-    def _queued(self) -> Iterable[tuple[StoredMessage, StoredRecipient]]:
-        for message in self._durable.messages.values():
-            for recipient in message.recipients:
-                if recipient.state is RecipientState.QUEUED:
-                    yield message, recipient
 
     async def due_queues(self, now: float, after: str, limit: int) -> list[DueQueue]:  # noqa: ARG002
         """Destinations with queued recipients; see the contract."""
@@ -389,175 +356,3 @@ class MemorySpool:
         if stored.damaged and len(stored.content) <= LARGE:
             raise BodyDamaged("its content does not match its checksum")
         return StoredBytes(stored.content, lambda: stored.damaged)
-
-    # --- for people -------------------------------------------------------------------------
-
-    async def set_aside(self, message: int, reason: str) -> None:
-        """Mark the waiting recipients of an unreadable message as DAMAGED."""
-
-        def work() -> int:
-            stored = self._durable.messages.get(message)
-            changed = 0
-            for recipient in stored.recipients if stored else ():
-                if recipient.state in WAITING:
-                    recipient.state = RecipientState.DAMAGED
-                    recipient.started = False
-                    recipient.reply, recipient.reason = reason, "damaged"
-                    changed += 1
-            return changed
-
-        if await self._commit_everything(work):
-            self.on_set_aside(message, reason)
-
-    def _matching(
-        self, wanted: MessageFilter, states: Sequence[RecipientState] = ()
-    ) -> list[StoredMessage]:
-        """The messages of a filter, newest first; with `states` only those that have a recipient
-        in one of them which the filter is for."""
-        found: list[StoredMessage] = []
-        for identifier in sorted(self._durable.messages, reverse=True):
-            message = self._durable.messages[identifier]
-            if matches(message, wanted, states):
-                found.append(message)
-                if len(found) == wanted.limit:
-                    break
-        return found
-
-    async def messages(self, wanted: MessageFilter) -> list[MessageRow]:
-        """Messages, newest first."""
-        return [shown(message) for message in self._matching(wanted)]
-
-    async def select(
-        self, wanted: MessageFilter, states: Sequence[RecipientState]
-    ) -> list[SelectedRecipient]:
-        """The recipients that an operation would be for."""
-        return [
-            SelectedRecipient(m.new.identifier, r.number, r.address, r.state, r.started)
-            for m in self._matching(wanted, states)
-            for r in m.recipients
-            if r.state in states and is_for(r, wanted)
-        ]
-
-    async def attempts(self, message: int) -> list[AttemptRecord]:
-        """The attempts of a message."""
-        stored = self._durable.messages.get(message)
-        found = [replace(record) for record in stored.attempts] if stored else []
-        return sorted(found, key=lambda record: record.started_at)
-
-    async def hold(self, wanted: MessageFilter) -> int:
-        """Hold queued recipients; how many."""
-
-        def hold(recipient: StoredRecipient) -> None:
-            recipient.state = RecipientState.HELD
-
-        return await self._change(wanted, (RecipientState.QUEUED,), hold)
-
-    async def release(self, wanted: MessageFilter, now: float) -> int:
-        """Release held ones; how many."""
-
-        def release(recipient: StoredRecipient) -> None:
-            recipient.state, recipient.due_at = RecipientState.QUEUED, now
-
-        return await self._change(wanted, (RecipientState.HELD,), release)
-
-    async def retry(self, wanted: MessageFilter, now: float) -> int:
-        """Make queued ones due; how many."""
-
-        def retry(recipient: StoredRecipient) -> None:
-            recipient.due_at = now
-
-        return await self._change(wanted, (RecipientState.QUEUED,), retry)
-
-    async def cancel(self, wanted: MessageFilter, reason: str) -> int:
-        """Cancel queued and held ones; how many."""
-
-        def cancel(recipient: StoredRecipient) -> None:
-            recipient.state = RecipientState.CANCELLED
-            recipient.reply, recipient.reason = reason, "cancelled"
-
-        return await self._change(wanted, WAITING, cancel)
-
-    async def _change(
-        self,
-        wanted: MessageFilter,
-        states: Sequence[RecipientState],
-        change: Callable[[StoredRecipient], None],
-    ) -> int:
-        def work() -> int:
-            count = 0
-            for message in self._matching(wanted, states):
-                for recipient in message.recipients:
-                    if (
-                        recipient.state in states
-                        and not recipient.started
-                        and is_for(recipient, wanted)
-                    ):
-                        change(recipient)
-                        count += 1
-                self._drop_content(message)
-            return count
-
-        return await self._commit_everything(work)
-
-    async def counts(self) -> SpoolCounts:
-        """Totals."""
-        by_state = Counter(r.state for m in self._durable.messages.values() for r in m.recipients)
-        return SpoolCounts(
-            queued=by_state[RecipientState.QUEUED],
-            held=by_state[RecipientState.HELD],
-            delivered=by_state[RecipientState.DELIVERED],
-            bounced=by_state[RecipientState.BOUNCED],
-            expired=by_state[RecipientState.EXPIRED],
-            cancelled=by_state[RecipientState.CANCELLED],
-            damaged=by_state[RecipientState.DAMAGED],
-            oldest_queued=min((m.new.received_at for m, _ in self._queued()), default=None),
-            bytes_used=self._bytes_used(),
-        )
-
-    async def captured(self, limit: int, before: int | None = None) -> list[Captured]:
-        """What the sandbox has caught, newest first."""
-        found = sorted(self._durable.captured, reverse=True)
-        chosen = [one for one in found if before is None or one < before]
-        return [self._durable.captured[one][0] for one in chosen[:limit]]
-
-    async def captured_content(self, message: int) -> Body:
-        """The content of a captured message. Raises BodyDamaged."""
-        if message not in self._durable.captured:
-            raise BodyDamaged("nothing of this identifier was captured")
-        return StoredBytes(self._durable.captured[message][1])
-
-    async def prune(self, before: float, limit: int) -> int:
-        """Remove finished messages; how many."""
-
-        def work() -> int:
-            stored = self._durable.messages
-            old = [i for i in sorted(stored) if stored[i].new.received_at < before]
-            going = [i for i in old if not stored[i].is_kept()][:limit]
-            for identifier in going:
-                del stored[identifier]
-            return len(going)
-
-        return await self._commit_everything(work)
-
-    def suppression_reason(self, address: str) -> str | None:
-        """Why nothing is to be sent to an address."""
-        found = self._durable.suppressed.get(address.lower())
-        return found.reason if found is not None else None
-
-    async def suppress(self, address: str, reason: str) -> None:
-        """Send nothing to an address from now on."""
-        name = address.lower()
-        entry = Suppression(name, reason, self._clock.now())
-        await self._commit_everything(lambda: self._durable.suppressed.update({name: entry}))
-
-    async def unsuppress(self, address: str) -> bool:
-        """Send to it again; whether it was suppressed."""
-        name = address.lower()
-        return await self._commit_everything(
-            lambda: self._durable.suppressed.pop(name, None) is not None
-        )
-
-    async def suppressions(self, limit: int, after: str = "") -> list[Suppression]:
-        """Suppressed addresses, by name."""
-        names = sorted(name for name in self._durable.suppressed if name > after)
-        return [self._durable.suppressed[name] for name in names[:limit]]

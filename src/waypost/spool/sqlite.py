@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
 from waypost.spool import sqlite_control, sqlite_opening, sqlite_reading
 from waypost.spool.bodies import (
@@ -34,31 +34,20 @@ from waypost.spool.contract import (
     Body,
     BodyDamaged,
     BodyWriter,
-    Captured,
     Done,
     DueQueue,
-    MessageFilter,
-    MessageRow,
     NewMessage,
     QueuedMessage,
-    RecipientState,
     Recovery,
-    SelectedRecipient,
     SetAside,
-    SpoolCounts,
     SpoolFailure,
     SpoolFull,
     SpoolRefusal,
-    Suppression,
 )
 from waypost.spool.identifiers import IdentifierSource
 from waypost.spool.operations import Append, Execute, Finish, MarkStarted, apply_operations
 from waypost.spool.room import Room, disk_free
-
-CHANGED_AT_ONCE: Final = 1000
-"""Messages that a person's operation changes in one transaction; others commit in between."""
-
-_QUEUED, _HELD = RecipientState.QUEUED, RecipientState.HELD
+from waypost.spool.sqlite_questions import SqliteQuestions
 
 _Result = TypeVar("_Result")
 
@@ -80,7 +69,7 @@ class SpoolInUse(Exception):
     """Another process works on this spool."""
 
 
-class SqliteSpool:
+class SqliteSpool(SqliteQuestions):
     """See waypost.spool.contract.Spool."""
 
     def __init__(
@@ -464,30 +453,6 @@ class SqliteSpool:
             await self._read(lambda c: sqlite_reading.load_message(c, message))
         )
 
-    def suppression_reason(self, address: str) -> str | None:
-        """Why nothing is to be sent to an address."""
-        return self._suppressed.get(address.lower()) if self._suppressed else None
-
-    async def captured(self, limit: int, before: int | None = None) -> list[Captured]:
-        """What the sandbox has caught, newest first."""
-        return await self._ask(lambda c: sqlite_reading.captured(c, limit, before))
-
-    async def captured_content(self, message: int) -> Body:
-        """The content of a captured message. Raises BodyDamaged."""
-        return await self._read(lambda c: self._captured_body(c, message))
-
-    def _captured_body(self, connection: sqlite3.Connection, message: int) -> Body:
-        row = connection.execute(
-            "SELECT size, checksum, content FROM captured WHERE message = ?", (message,)
-        ).fetchone()
-        if row is None:
-            raise BodyDamaged("nothing of this identifier was captured")
-        if row[2] is None:
-            return FileBody(self._captured / f"{message}.eml", row[0], row[1])
-        if zlib.crc32(row[2]) != row[1]:
-            raise BodyDamaged("its content does not match its checksum")
-        return MemoryBody(row[2])
-
     async def open_body(self, message: int) -> Body:
         """The content. Raises BodyDamaged."""
         return await self._read(lambda c: self._open_body(c, message))
@@ -518,113 +483,6 @@ class SqliteSpool:
         if zlib.crc32(content) != checksum:
             raise BodyDamaged("its content does not match its checksum")
         return MemoryBody(content)
-
-    # --- for people -------------------------------------------------------------------------
-
-    async def set_aside(self, message: int, reason: str) -> None:
-        """Mark the waiting recipients of an unreadable message as DAMAGED."""
-        if await self._write(lambda c: sqlite_control.set_aside(c, message, reason)):
-            self.on_set_aside(message, reason)
-
-    async def _put_aside(self, message: int, reason: str) -> None:
-        """Set a message aside that we found ourselves; if even that fails, say so."""
-        try:
-            await self.set_aside(message, reason)
-        except SpoolRefusal as refusal:
-            self.on_damage(f"message {message}: {reason}, and it cannot be marked: {refusal.text}")
-
-    async def messages(self, wanted: MessageFilter) -> list[MessageRow]:
-        """Messages, newest first."""
-        return await self._ask(lambda c: sqlite_reading.messages(c, wanted))
-
-    async def select(
-        self, wanted: MessageFilter, states: Sequence[RecipientState]
-    ) -> list[SelectedRecipient]:
-        """The recipients that an operation would be for."""
-        return await self._ask(lambda c: sqlite_reading.selected(c, wanted, states))
-
-    async def attempts(self, message: int) -> list[AttemptRecord]:
-        """The attempts of a message."""
-        return await self._ask(lambda c: sqlite_reading.attempts(c, message))
-
-    async def hold(self, wanted: MessageFilter) -> int:
-        """Hold queued recipients; how many."""
-        return await self._change(
-            wanted, (_QUEUED,), lambda c, part: sqlite_control.hold(c, part, wanted)
-        )
-
-    async def release(self, wanted: MessageFilter, now: float) -> int:
-        """Release held ones; how many."""
-        self._next_expiry = float("-inf")  # their time may have passed while they were held
-        return await self._change(
-            wanted, (_HELD,), lambda c, part: sqlite_control.release(c, part, wanted, now)
-        )
-
-    async def retry(self, wanted: MessageFilter, now: float) -> int:
-        """Make queued ones due; how many."""
-        return await self._change(
-            wanted, (_QUEUED,), lambda c, part: sqlite_control.retry(c, part, wanted, now)
-        )
-
-    async def cancel(self, wanted: MessageFilter, reason: str) -> int:
-        """Cancel queued and held ones; how many."""
-        return await self._change(
-            wanted,
-            (_QUEUED, _HELD),
-            lambda c, part: sqlite_control.cancel(c, part, wanted, reason),
-        )
-
-    async def _change(
-        self,
-        wanted: MessageFilter,
-        states: Sequence[RecipientState],
-        change: Callable[[sqlite3.Connection, Sequence[int]], int],
-    ) -> int:
-        """Find the messages beside the work, then change them a part at a time."""
-        found = await self._ask(lambda c: sqlite_reading.selected_messages(c, wanted, states))
-        changed = 0
-        for start in range(0, len(found), CHANGED_AT_ONCE):
-            part = found[start : start + CHANGED_AT_ONCE]
-            changed += await self._write(lambda c, part=part: change(c, part))  # type: ignore[misc]
-            in_files = [message for message in part if message in self._files]
-            if in_files:
-                self._drop_files(in_files)
-        return changed
-
-    async def counts(self) -> SpoolCounts:
-        """Totals."""
-        counted = await self._ask(sqlite_reading.counts)
-        return replace(counted, bytes_used=counted.bytes_used + self._room.files)
-
-    async def prune(self, before: float, limit: int) -> int:
-        """Remove finished messages; how many."""
-        found = await self._ask(lambda c: sqlite_reading.finished_before(c, before, limit))
-        if found:
-            await self._write(lambda c: sqlite_control.remove(c, found))
-        return len(found)
-
-    async def suppress(self, address: str, reason: str) -> None:
-        """Send nothing to an address from now on."""
-        name, now = address.lower(), self._now()
-        await self._write(
-            lambda c: c.execute(
-                "INSERT OR REPLACE INTO suppression VALUES (?, ?, ?)", (name, reason, now)
-            )
-        )
-        self._suppressed[name] = reason
-
-    async def unsuppress(self, address: str) -> bool:
-        """Send to it again; whether it was suppressed."""
-        name = address.lower()
-        removed = await self._write(
-            lambda c: c.execute("DELETE FROM suppression WHERE address = ?", (name,)).rowcount
-        )
-        self._suppressed.pop(name, None)
-        return bool(removed)
-
-    async def suppressions(self, limit: int, after: str = "") -> list[Suppression]:
-        """Suppressed addresses, by name."""
-        return await self._ask(lambda c: sqlite_reading.suppressions(c, limit, after))
 
     # --- threads ----------------------------------------------------------------------------
 
