@@ -122,6 +122,14 @@ class Session(asyncio.Protocol):
         self.protocol.receive(data)
         self._pump()
 
+    def pause_writing(self) -> None:
+        """The client does not read its answers: it is not read from either."""
+        self._pause(4)
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self._resume(4)
+
     def eof_received(self) -> bool:
         """The client will send no more: nothing more can come of it."""
         return False
@@ -222,7 +230,8 @@ class Session(asyncio.Protocol):
             self.deadline = self.listener.clock.monotonic() + HANDSHAKE_SECONDS
 
     def _pause(self, reason: int) -> None:
-        """Stop reading; reasons: 1 an answer is owed, 2 the disk is behind."""
+        """Stop reading; reasons: 1 an answer is owed, 2 the disk is behind, 4 answers wait to be
+        read."""
         if not self._paused_by and self._transport is not None:
             self._transport.pause_reading()
         self._paused_by |= reason
