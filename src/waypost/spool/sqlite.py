@@ -102,6 +102,7 @@ class SqliteSpool(SqliteQuestions):
         self._reader: sqlite3.Connection | None = None
         self._people: sqlite3.Connection | None = None
         self._gauge: sqlite3.Connection | None = None
+        self._checker: sqlite3.Connection | None = None
         self._pages = (0, 0)
         self._identifiers = IdentifierSource()
         self._files: dict[int, int] = {}
@@ -142,8 +143,9 @@ class SqliteSpool(SqliteQuestions):
         """Commit what was given and stop."""
         self._closing = True
         if self._search is not None:
-            self._search.cancel()
-            await asyncio.gather(self._search, return_exceptions=True)
+            if self._checker is not None:
+                self._checker.interrupt()
+            await self._search
         if self._settling:
             self._all_settled = asyncio.get_running_loop().create_future()
             await self._all_settled
@@ -195,16 +197,21 @@ class SqliteSpool(SqliteQuestions):
     async def _search_for_damage(self) -> None:
         """Look at everything, beside the work. What is found is reported and set aside."""
         loop = asyncio.get_running_loop()
+        checker = self._checker = sqlite_opening.connect(self._path)
 
         def search() -> None:
-            for finding in sqlite_opening.findings(self._path):
-                if self._closing:
-                    return
-                loop.call_soon_threadsafe(self.on_damage, finding)
+            try:
+                for finding in sqlite_opening.findings(checker, lambda: self._closing):
+                    loop.call_soon_threadsafe(self.on_damage, finding)
+            except sqlite3.OperationalError as fault:
+                if not self._closing:
+                    loop.call_soon_threadsafe(self.on_damage, f"the search ended early: {fault}")
 
-        await self._in(self._asking, search)
+        await loop.run_in_executor(None, search)
+        self._checker = None
+        checker.close()
         after = 1
-        while after:
+        while after and not self._closing:
             try:
                 found, after = await self._ask(
                     lambda c, after=after: sqlite_opening.unreadable(c, after)  # type: ignore[misc]

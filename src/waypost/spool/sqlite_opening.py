@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Final
@@ -171,20 +171,21 @@ def file_sizes(directory: Path) -> dict[int, int]:
         }
 
 
-def findings(path: Path) -> Iterator[str]:
+def findings(connection: sqlite3.Connection, stop: Callable[[], bool]) -> Iterator[str]:
     """What is wrong with the structure of the database, table by table. Reads all of it: for a
-    thread of its own, while the spool works."""
-    connection = sqlite3.connect(path, timeout=30)
-    try:
-        for table in ("message", "recipient", "attempt", "captured", "suppression"):
-            try:
-                for (finding,) in connection.execute(f"PRAGMA quick_check('{table}')"):
-                    if finding != "ok":
-                        yield f"table {table}: {finding}"
-            except sqlite3.DatabaseError as fault:
-                yield f"table {table}: {fault}"
-    finally:
-        connection.close()
+    thread and a connection of its own, while the spool works. It ends when `stop` says so, and
+    within a table by `interrupt` of the connection, with sqlite3.OperationalError."""
+    for table in ("message", "recipient", "attempt", "captured", "suppression"):
+        if stop():
+            return
+        try:
+            for (finding,) in connection.execute(f"PRAGMA quick_check('{table}')"):
+                if finding != "ok":
+                    yield f"table {table}: {finding}"
+        except sqlite3.OperationalError:
+            raise
+        except sqlite3.DatabaseError as fault:
+            yield f"table {table}: {fault}"
 
 
 def unreadable(connection: sqlite3.Connection, after: int) -> tuple[list[tuple[int, str]], int]:

@@ -41,7 +41,7 @@ SELECT domain, (SELECT min(due_at) FROM recipient INDEXED BY recipient_due
 FROM destination WHERE domain IS NOT NULL
 """
 
-# The index alone answers it; rows are read for those that are chosen.
+# In the order of the index, so it is read only as far as messages are wanted.
 _DUE = """
 SELECT message FROM recipient INDEXED BY recipient_due
 WHERE state = 0 AND domain = ? AND due_at <= ? ORDER BY due_at, message

@@ -393,6 +393,9 @@ async def test_what_is_set_aside_is_reported_kept_and_no_longer_tried(world: Wor
     assert row.recipients[1].last_reply == "its content is damaged"
     await world.spool.set_aside(message, "again")
     assert len(told) == 1
+    await finish(world, message, result(1), at=1)  # an attempt that was under way ends
+    assert await states(world, message) == [DELIVERED, DAMAGED]
+    assert await content_of(await world.spool.open_body(message)) == b"evidence\r\n"
 
 
 # --- the sandbox --------------------------------------------------------------------------------

@@ -152,6 +152,45 @@ def test_missing_rows_are_set_aside_while_the_spool_works(tmp_path: Path) -> Non
     run(main())
 
 
+def test_a_damaged_page_is_reported_while_the_spool_works(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = SqliteWorld(tmp_path)
+        await world.open()
+        for number in range(400):
+            message = await append(world, f"u{number}@one.example")
+        await finish(world, message, result(0))
+        await world.close()
+        _damage_pages(world.directory / "spool.sqlite", "message", 1)
+        told: list[str] = []
+        opened = SqliteSpool(SqliteSettings(world.directory, minimum_free=0), world.clock.now)
+        opened.on_damage = told.append
+        await opened.open()
+        assert opened._search is not None
+        await opened._search
+        assert told
+        assert told[0].startswith("table message: ")
+        found = await opened.load_due("one.example", NOON, 1000, frozenset())
+        assert 200 < len(found) < 399, "the others are served"
+        counts = await opened.counts()
+        assert counts.damaged + counts.queued == 399
+        assert counts.damaged == 399 - len(found)
+        await opened.close()
+
+    run(main())
+
+
+def test_closing_during_the_search_reports_no_damage(tmp_path: Path) -> None:
+    async def main() -> None:
+        world = SqliteWorld(tmp_path)
+        await world.open()
+        told: list[str] = []
+        world.sqlite.on_damage = told.append
+        await world.close()
+        assert told == []
+
+    run(main())
+
+
 def test_a_row_that_makes_no_sense_does_not_hold_up_its_destination(tmp_path: Path) -> None:
     async def main() -> None:
         world = SqliteWorld(tmp_path)
