@@ -298,13 +298,14 @@ class Courier(asyncio.Protocol):
     def retire(self) -> None:
         """Take nothing more; QUIT when the last transaction is done."""
         self.retiring = True
-        if not self.deliveries and self.ready and self.client.stage != "quit":
-            if self.transport is None:
-                return
-            self._dispatcher.leaving(self)
-            self.client.quit()
-            self._flush()
-            self.deadline = self._clock.monotonic() + QUIT_SECONDS
+        if self.deliveries or not self.ready or self.client.stage == "quit":
+            return
+        if self.transport is None or self.client.is_over:
+            return  # it is ending already, and `gone` comes from there
+        self._dispatcher.leaving(self)
+        self.client.quit()
+        self._flush()
+        self.deadline = self._clock.monotonic() + QUIT_SECONDS
 
     def _begin_next(self) -> None:
         limit = self._limit
@@ -352,8 +353,8 @@ class Courier(asyncio.Protocol):
     def _transaction_finished(self, outcome: TransactionOutcome) -> None:
         delivery = self.deliveries.popleft()
         self.recorder.end(delivery.transcript)
-        self.served += 1
         self._dispatcher.finished(self, delivery, outcome, None)
+        self.served += 1
 
     def _other_event(self, event: ClientEvent) -> None:
         step = self._step

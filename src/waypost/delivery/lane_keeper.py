@@ -36,6 +36,9 @@ from waypost.spool.identifiers import identifier_text
 RECHECK_SECONDS: Final = 0.05
 """How long a message waits for a busy connection before another is opened for it."""
 
+SHORTEST_WAIT: Final = 0.001
+"""A wall clock in seconds since 1970 cannot tell much shorter times apart."""
+
 SPOOL_RETRY_SECONDS: Final = 1.0
 """After the spool could not mark an attempt as started."""
 
@@ -182,25 +185,27 @@ class LaneKeeper:
         """Bring the waiting messages of a lane and its connections together."""
         if self._stopping or lane.leaving:
             return
-        if not (lane.armed or lane.ready):
-            if lane.parked and not lane.arming:
-                self._unpark(lane)
+        if not (lane.armed or lane.ready or lane.parked):
             return
         now = self._clock.now()
         if lane.blocked_until > now:
             self._look_again(lane, lane.blocked_until - now)
+            return
+        if not (lane.armed or lane.ready):
+            if not lane.arming:
+                self._unpark(lane)
             return
         if lane.route.is_sandbox:
             self._capture(lane)
             return
         if lane.ready:
             self._arm(lane)
-        while lane.armed and lane.idle:
+        while lane.armed and lane.idle and lane.blocked_until <= now:
             courier = lane.idle.pop()
             self._idle.pop(courier, None)
             lane.busy.add(courier)
             courier.wake()
-        if lane.armed:
+        if lane.armed and lane.blocked_until <= now:
             if not lane.connections or lane.wants_connection():
                 self._open(lane)
             elif not lane.idle:
@@ -222,7 +227,7 @@ class LaneKeeper:
             self.dispatch(lane)
             self._forget_if_unused(lane)
 
-        self._clock.call_later(max(delay, 0.0), look)
+        self._clock.call_later(max(delay, SHORTEST_WAIT), look)
 
     def _capture(self, lane: Lane) -> None:
         while lane.armed or lane.ready:

@@ -39,6 +39,16 @@ class SimulatedTransport(asyncio.Transport):
         assert self._protocol is not None
         self._protocol.connection_made(self)
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Hand this end to another protocol."""
+        assert isinstance(protocol, asyncio.Protocol)
+        self._protocol = protocol
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        """The protocol of this end."""
+        assert self._protocol is not None
+        return self._protocol
+
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Send bytes; they arrive after the latency."""
         self.written += len(data)
