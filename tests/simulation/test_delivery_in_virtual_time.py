@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 from world import ADDRESS, World, in_virtual_time, smarthost
 
@@ -76,7 +78,7 @@ class TestOneMessage:
             assert "rcpt" in attempts[2].results[0].reply
             # 1, 5, 15 and 30 minutes after each failure: the stall costs its timeout besides.
             assert 51 * 60 <= seconds <= 75 * 60
-            for earlier, later in zip(attempts, attempts[1:], strict=False):
+            for earlier, later in itertools.pairwise(attempts):
                 assert later.started_at >= earlier.results[0].due_at
 
         in_virtual_time(story)
