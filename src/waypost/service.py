@@ -88,7 +88,10 @@ class Service:
         chance = random.SystemRandom()
         self.deadlines = Deadlines(self.clock)
         self.resolver = resolver or DnsResolver(self.clock)
-        self.spool: Spool = SqliteSpool(settings.spool, self.clock.now)
+        spool = SqliteSpool(settings.spool, self.clock.now)
+        spool.on_set_aside = self._report_set_aside
+        spool.on_damage = lambda finding: self.log.error("spool damaged", why=finding)
+        self.spool: Spool = spool
         self.slots = Slots(chance)
         self.circuits = Circuits(chance)
         ours = Ourselves(
@@ -214,7 +217,10 @@ class Service:
             seconds=round(recovery.seconds, 3),
         )
         for message, reason in recovery.set_aside:
-            self.log.error("message set aside", message=message, why=reason)
+            self._report_set_aside(message, reason)
+
+    def _report_set_aside(self, message: int, reason: str) -> None:
+        self.log.error("message set aside", message=message, why=reason)
 
     async def _keep_house(self) -> None:
         """Remove what is older than the retention, a little at a time."""
