@@ -39,7 +39,10 @@ if TYPE_CHECKING:
     from waypost.service import Service
 
 BATCH: Final = 500
-"""Messages that one call looks at or changes, at most."""
+"""Messages that one call gives, at most."""
+
+ACTION_BATCH: Final = 5000
+"""Messages that one call selects or changes, at most."""
 
 WAITING: Final = (RecipientState.QUEUED, RecipientState.HELD)
 
@@ -240,7 +243,7 @@ class Administration:
 
     async def select(self, action: Action, wanted: MessageFilter) -> Selection:
         """What an action would be for: a preview, a batch at a time."""
-        wanted = _bounded(wanted)
+        wanted = _bounded(wanted, ACTION_BATCH)
         found = await self._spool.select(wanted, action.states)
         messages = {one.message for one in found}
         more = len(messages) >= wanted.limit
@@ -336,7 +339,7 @@ class Administration:
             follower.take(message, record)
 
 
-def _bounded(wanted: MessageFilter) -> MessageFilter:
-    if 0 < wanted.limit <= BATCH:
+def _bounded(wanted: MessageFilter, most: int = BATCH) -> MessageFilter:
+    if 0 < wanted.limit <= most:
         return wanted
-    return replace(wanted, limit=BATCH)
+    return replace(wanted, limit=most)

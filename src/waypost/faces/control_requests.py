@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
@@ -23,6 +24,9 @@ CHECKED_BAD: Final = 1
 WRONG_USAGE: Final = 2
 UNREACHABLE: Final = 69
 TEMPORARY: Final = 75
+
+SHOWN: Final = 20
+"""Recipients of a batch that a reply names; all are counted."""
 
 Replies = AsyncGenerator[Document, None]
 
@@ -136,8 +140,13 @@ async def _source(administration: Administration, request: Document) -> Replies:
 
 async def _select(administration: Administration, request: Document) -> Replies:
     batch = await administration.select(_action(request), filter_of(request.get("filter", {})))
+    messages = {one.message for one in batch.recipients}
     yield {
-        "recipients": [documents.selected_document(one) for one in batch.recipients],
+        "recipients": [documents.selected_document(one) for one in batch.recipients[:SHOWN]],
+        "count": len(batch.recipients),
+        "messages": len(messages),
+        "under_way": sum(one.started for one in batch.recipients),
+        "newest": _text(max(messages, default=None)),
         "before": _text(batch.before),
     }
 
@@ -153,8 +162,13 @@ async def _change(administration: Administration, request: Document) -> Replies:
 
 async def _routes(administration: Administration, request: Document) -> Replies:
     routed, before = await administration.routes(filter_of(request.get("filter", {})))
+    counts = Counter((one.route, one.next_hops) for one in routed)
     yield {
-        "recipients": [documents.routed_document(one) for one in routed],
+        "recipients": [documents.routed_document(one) for one in routed[:SHOWN]],
+        "routes": [
+            {"route": route, "next_hops": ", ".join(hops), "recipients": count}
+            for (route, hops), count in counts.items()
+        ],
         "before": _text(before),
     }
 

@@ -86,7 +86,7 @@ def _row(message: dict[str, Any], now: dt.datetime) -> tuple[str, ...]:
     upcoming = ""
     if times:
         due = dt.datetime.fromisoformat(times[0])
-        upcoming = "now" if due <= now else f"in {ago(times[0], now)}"
+        upcoming = "due" if due <= now else f"in {ago(times[0], now)}"
     if any(one["under_way"] for one in recipients):
         upcoming = "under way"
     return (

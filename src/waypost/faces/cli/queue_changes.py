@@ -28,7 +28,7 @@ from waypost.faces.cli.filters import (
 from waypost.faces.cli.output import print_json, print_line, print_table, progress, shown
 from waypost.faces.cli.relay import ConfigOption, JsonOption, Relay, SpoolOption, open_relay
 
-BATCH: Final = 500
+BATCH: Final = 5000
 SHOWN: Final = 20
 """Recipients of a preview; the rest is counted."""
 
@@ -166,15 +166,13 @@ def _preview(relay: Relay, action: str, chosen: dict[str, Any]) -> _Preview:
     preview = _Preview([], 0, 0, 0, None)
     with progress("looking", None) as advance:
         for batch in _batches(relay, "select", chosen, action=action):
-            found = batch["recipients"]
-            if found and preview.newest is None:
-                newest = max(parse_identifier(one["id"]) for one in found)
-                preview.newest = identifier_text(newest + 1)
-            preview.shown += found[: SHOWN - len(preview.shown)]
-            preview.recipients += len(found)
-            preview.messages += len({one["id"] for one in found})
-            preview.under_way += sum(one["under_way"] for one in found)
-            advance(len(found))
+            if preview.newest is None and batch["newest"] is not None:
+                preview.newest = identifier_text(parse_identifier(batch["newest"]) + 1)
+            preview.shown += batch["recipients"][: SHOWN - len(preview.shown)]
+            preview.recipients += batch["count"]
+            preview.messages += batch["messages"]
+            preview.under_way += batch["under_way"]
+            advance(batch["count"])
     return preview
 
 
@@ -237,8 +235,8 @@ def reroute(
             routes: Counter[tuple[str, str]] = Counter()
             for batch in _batches(relay, "routes", chosen):
                 listed += batch["recipients"][: SHOWN - len(listed)]
-                for one in batch["recipients"]:
-                    routes[one["route"], ", ".join(one["next_hops"])] += 1
+                for one in batch["routes"]:
+                    routes[one["route"], one["next_hops"]] += one["recipients"]
             preview = _preview(relay, "retry", chosen)
             if not json:
                 _print_routes(listed, routes)
