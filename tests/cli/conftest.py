@@ -142,14 +142,15 @@ class Relay:
             assert code == 250, words
         return words.decode().rpartition(" ")[2]
 
-    def until_deferred(self, *identifiers: str) -> None:
-        """Wait for the first attempt of messages to have failed."""
-        for identifier in identifiers:
-            wait_for(lambda one=identifier: self._is_deferred(one))
+    def until_deferred(self, identifier: str, attempts: int = 1) -> None:
+        """Wait for so many attempts of a message to have failed."""
+        wait_for(lambda: self._is_deferred(identifier, attempts))
 
-    def _is_deferred(self, identifier: str) -> bool:
+    def _is_deferred(self, identifier: str, attempts: int) -> bool:
         story = self.place.run("queue", "show", identifier, "--json").json
-        return all(one["attempts"] > 0 and not one["under_way"] for one in story["recipients"])
+        return all(
+            one["attempts"] >= attempts and not one["under_way"] for one in story["recipients"]
+        )
 
 
 def wait_for(true: Callable[[], bool]) -> None:

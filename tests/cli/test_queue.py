@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from conftest import Place, Relay, wait_for
+from conftest import Place, Relay
 
 
 def states(place: Place, identifier: str) -> list[str]:
@@ -79,7 +79,7 @@ def test_hold_release_and_remove_a_message(stuck: Relay) -> None:
     assert states(place, identifier) == ["held"]
     assert place.run("queue", "retry", identifier).code == 1, "a held message is not retried"
     assert place.run("queue", "release", identifier).code == 0
-    stuck.until_deferred(identifier)
+    stuck.until_deferred(identifier, attempts=2)
     assert states(place, identifier) == ["queued"]
     assert place.run("queue", "remove", identifier).code == 0
     assert states(place, identifier) == ["cancelled"]
@@ -90,11 +90,7 @@ def test_retry_brings_an_attempt_at_once(stuck: Relay) -> None:
     stuck.until_deferred(identifier)
     ended = stuck.place.run("queue", "retry", identifier, "--json")
     assert ended.json["changed"] == 1
-
-    def attempts() -> int:
-        return len(stuck.place.run("queue", "show", identifier, "--json").json["attempts"])
-
-    wait_for(lambda: attempts() == 2)
+    stuck.until_deferred(identifier, attempts=2)
 
 
 def test_a_change_by_filter_is_shown_and_needs_yes(stuck: Relay) -> None:
