@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+
 from relay_process import RelayProcess, free_port
 from sink import Sink
 

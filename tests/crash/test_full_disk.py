@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
+
 from relay_process import RelayProcess, content_of, free_port, submit_over, wait_for
 from sink import Sink
 

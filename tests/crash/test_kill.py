@@ -13,9 +13,10 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from submitters import Submitters
+
 from relay_process import RelayProcess, content_of, wait_for
 from sink import Sink
-from submitters import Submitters
 
 pytestmark = pytest.mark.crash
 
