@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import ssl
 from types import TracebackType
+from typing import Self
 
 
 class Raw:
@@ -21,7 +22,7 @@ class Raw:
     def to(cls, port: int, host: str = "127.0.0.1", *, greeted: bool = True) -> Raw:
         return cls(socket.create_connection((host, port), 60), greeted=greeted)
 
-    def __enter__(self) -> Raw:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -76,7 +76,7 @@ def test_postfix_sends_international_addresses(in_front: Postfix, peer: Peer) ->
 
 @pytest.fixture(scope="module")
 def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postfix]:
-    """Our next hop: takes mail for mailbox.example under TLS, holds mail for hold.example, refuses no.example."""
+    """Our next hop, under TLS: takes mailbox.example, holds hold.example, refuses no.example."""
     folder = tmp_path_factory.mktemp("postfix-behind")
     certificate, key = made_certificate(folder / "tls")
     (folder / "access").write_text("/@hold\\.example$/ HOLD\n/@no\\.example$/ REJECT Not here\n")

@@ -114,8 +114,8 @@ def test_a_wrong_password_is_answered_slowly_and_ever_more_so(peer: Peer) -> Non
     with connected(peer.submission) as client:
         for password in ("wrong", "still wrong"):
             before = time.monotonic()
+            client.user, client.password = "guessed", password
             with pytest.raises(smtplib.SMTPAuthenticationError) as refusal:
-                client.user, client.password = "guessed", password
                 client.auth("PLAIN", client.auth_plain)
             times.append(time.monotonic() - before)
             assert refusal.value.smtp_code == 535
