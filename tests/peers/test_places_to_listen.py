@@ -233,7 +233,7 @@ def test_a_file_that_is_no_socket_is_left_alone(
     precious = tmp_path / "precious"
     precious.write_text("do not lose")
     relay = relay_in(f'address = "unix:{precious}"\nkind = "submission"')
-    with pytest.raises(AssertionError, match="precious.* is there and is no socket"):
+    with pytest.raises(AssertionError, match="is there and is no socket"):
         relay.start()
     assert precious.read_text() == "do not lose"
 
@@ -276,7 +276,7 @@ def test_sighup_brings_a_new_certificate_to_every_listener(
                 made_certificate(tmp_path / "new"), ("cert.pem", "key.pem"), strict=True
             ):
                 shutil.copy(source, tmp_path / name)
-                later = os.stat(tmp_path / name).st_mtime_ns + 1_000_000_000
+                later = (tmp_path / name).stat().st_mtime_ns + 1_000_000_000
                 os.utime(tmp_path / name, ns=(later, later))
             relay.reload()
             new = presented(submission, starttls=True)

@@ -57,7 +57,6 @@ class Intake:
         "_engine",
         "_envelope",
         "_head",
-        "_head_size",
         "_message_id",
         "_messages",
         "_origin",
@@ -84,8 +83,8 @@ class Intake:
         self._dates = dates
         self._envelope = envelope
         self._origin = origin
-        self._head: list[bytes] | None = []
-        self._head_size = 0
+        self._head: bytearray | None = bytearray()
+        """Content until its header is whole; None from then on."""
         self._subject = ""
         self._message_id = ""
         self.finishing = False
@@ -102,9 +101,20 @@ class Intake:
             return
         if self.refusal is not None:
             return
-        head.append(data)
-        self._head_size += len(data)
-        self._look_at_head(data if len(head) == 1 else b"".join(head), whole=False)
+        if not head:
+            self._look_at_head(data, whole=False)
+            if self._head is not None and self.refusal is None:
+                head += data
+            return
+        # A header that comes in many pieces is looked at when it may be whole, not with each.
+        looked = max(0, len(head) - 3)
+        head += data
+        if (
+            head.find(b"\r\n\r\n", looked) >= 0
+            or head.startswith(b"\r\n")
+            or len(head) > self._settings.maximum_header
+        ):
+            self._look_at_head(bytes(head), whole=False)
 
     def _look_at_head(self, content: bytes, *, whole: bool) -> None:
         settings = self._settings
@@ -157,11 +167,10 @@ class Intake:
         self._head = None
         self.writer.write(added)
         self.writer.write(content)
-        self._head_size = 0
 
     def _refuse(self, refusal: Reply) -> None:
         self.refusal = refusal
-        self._head = []
+        self._head = bytearray()
         self.writer.discard()
 
     def finish(self, done: Callable[[Reply | None, str], None]) -> None:
@@ -169,7 +178,7 @@ class Intake:
         `done(refusal, "")` when it is not and never will be."""
         head = self._head
         if head is not None and self.refusal is None:
-            self._look_at_head(b"".join(head), whole=True)
+            self._look_at_head(bytes(head), whole=True)
         if self.refusal is not None:
             done(self.refusal, "")
             return

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
 import os
 import socket
 import ssl
+import stat
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -21,10 +21,11 @@ from waypost.relay.access import AccessPolicy, ListenerKind
 from waypost.relay.credentials import CredentialStore
 from waypost.relay.dates import DateSource
 from waypost.relay.intake import IntakeSettings
+from waypost.relay.introduction import Introduction
 from waypost.relay.listener_address import ListenerAddress
 from waypost.relay.peer_limits import PeerLimits
 from waypost.relay.recipient_policy import RecipientPolicy
-from waypost.relay.session import Session
+from waypost.relay.session import HANDSHAKE_SECONDS, Session
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.contract import Spool, SpoolFull
@@ -84,26 +85,35 @@ class Listener:
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.relay")
         self.sessions: set[Session] = set()
         self.stopping = False
+        self.introductions: set[asyncio.Task[None]] = set()
+        """Connections whose PROXY header is awaited ahead of their TLS handshake."""
         self._servers: list[asyncio.Server] = []
 
     async def start(self, activated: Sequence[socket.socket] = ()) -> None:
         """Listen. Raises OSError with the address in its text."""
         loop = asyncio.get_running_loop()
         address = self.settings.address
-        tls = self.tls_context() if self.implicit_tls else None
+        tls = self._implicit_context()
+        handshake = HANDSHAKE_SECONDS if tls is not None else None
         if activated:
             for given in activated:
                 given.setblocking(False)
                 self._servers.append(
-                    await loop.create_server(self._session, sock=given, ssl=tls, backlog=BACKLOG)
+                    await loop.create_server(
+                        self._session,
+                        sock=given,
+                        ssl=tls,
+                        backlog=BACKLOG,
+                        ssl_handshake_timeout=handshake,
+                    )
                 )
             return
         if address.path is not None:
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(address.path)  # noqa: PTH108 - a socket of a run before
+            _remove_socket(address.path)
             server = await loop.create_unix_server(
-                self._session, address.path, ssl=tls, backlog=BACKLOG
-            )
+                self._session, address.path, ssl=tls, backlog=BACKLOG,
+                ssl_handshake_timeout=handshake,
+            )  # fmt: skip
             os.chmod(address.path, address.mode)  # noqa: PTH101
             self._servers.append(server)
             return
@@ -113,13 +123,28 @@ class Listener:
                 list(address.hosts) or None,
                 address.port,
                 ssl=tls,
+                ssl_handshake_timeout=handshake,
                 backlog=BACKLOG,
                 reuse_address=os.name == "posix",
             )
         )
 
-    def _session(self) -> Session:
+    def _session(self) -> asyncio.Protocol:
+        if self.implicit_tls and self.settings.proxy_from:
+            return Introduction(self)
         return Session(self)
+
+    def _implicit_context(self) -> ssl.SSLContext | None:
+        """What the server makes TLS with by itself, before there is a session."""
+        if not self.implicit_tls or self.settings.proxy_from:
+            return None
+        tls = self.tls_context()
+
+        def renew(handshake: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
+            handshake.context = self.tls_context()  # the certificate may be a new one by now
+
+        tls.sni_callback = renew
+        return tls
 
     @property
     def bound(self) -> list[str]:
@@ -140,6 +165,8 @@ class Listener:
         self.stopping = True
         for server in self._servers:
             server.close()
+        for task in list(self.introductions):
+            task.cancel()
         for session in list(self.sessions):
             session.shut_down()
 
@@ -167,3 +194,16 @@ class Listener:
         if isinstance(refusal, SpoolFull):
             return reply(452, "4.3.1", f"Insufficient storage: {refusal.text}")
         return reply(451, "4.3.0", f"Cannot store mail now: {refusal.text}")
+
+
+def _remove_socket(path: str) -> None:
+    """Remove the socket of a run before. Raises OSError where something else is there."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise FileExistsError(
+            f"{path} is there and is no socket; remove it, or listen on another path"
+        )
+    os.unlink(path)  # noqa: PTH108

@@ -54,18 +54,25 @@ HANDSHAKE_SECONDS: Final = 30.0
 """For a TLS handshake or a PROXY header."""
 
 
+def plain_address(address: str) -> str:
+    """An IPv4 client as such, also where a socket for both families shows it as IPv6."""
+    return address[7:] if address.startswith("::ffff:") and "." in address else address
+
+
 class Session(asyncio.Protocol):
     """See the module. Made by the listener for each connection."""
 
     __slots__ = (
-        "_authentication", "_intake", "_paused_by", "_proxy", "_tasks", "_tls_text", "_transport",
-        "address", "deadline", "identity", "listener", "protocol", "registered",
+        "_authentication", "_ended", "_intake", "_introduced", "_paused_by", "_proxy", "_tasks",
+        "_tls_text", "_transport", "address", "deadline", "identity", "listener", "protocol",
+        "registered",
     )  # fmt: skip
 
-    def __init__(self, listener: Listener) -> None:
+    def __init__(self, listener: Listener, address: str = "") -> None:
+        """`address` where it is known already, from a PROXY header before the TLS handshake."""
         self.listener = listener
         self.protocol = ServerProtocol(listener.server_settings, encrypted=listener.implicit_tls)
-        self.address = ""
+        self.address = address
         self.identity: ClientIdentity | None = None
         self.deadline = NEVER
         self.registered = False
@@ -74,6 +81,8 @@ class Session(asyncio.Protocol):
         self._intake: Intake | None = None
         self._authentication: Authentication | None = None
         self._proxy: ProxyHeaderParser | None = None
+        self._introduced = bool(address)
+        self._ended = False
         self._tls_text = ""
         self._tasks: set[asyncio.Task[None]] | None = None
         self._paused_by = 0
@@ -86,11 +95,12 @@ class Session(asyncio.Protocol):
         if self.registered or self._proxy is not None:
             return
         listener = self.listener
-        peer = transport.get_extra_info("peername")
-        self.address = peer[0] if isinstance(peer, tuple) else "unix"
+        if not self.address:
+            peer = transport.get_extra_info("peername")
+            self.address = plain_address(peer[0]) if isinstance(peer, tuple) else "unix"
         listener.sessions.add(self)
         listener.deadlines.add(self)
-        if listener.expects_proxy_header(self.address):
+        if not self._introduced and listener.expects_proxy_header(self.address):
             self._proxy = ProxyHeaderParser()
             self.deadline = listener.clock.monotonic() + HANDSHAKE_SECONDS
             return
@@ -131,8 +141,10 @@ class Session(asyncio.Protocol):
         self._resume(4)
 
     def eof_received(self) -> bool:
-        """The client will send no more: nothing more can come of it."""
-        return False
+        """The client will send no more. What it is owed is still said, but not under TLS, which
+        has no half-closed connections."""
+        self._ended = True
+        return self.protocol.waiting and not self.protocol.encrypted
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The connection is gone; a message that is being committed stays accepted."""
@@ -206,7 +218,7 @@ class Session(asyncio.Protocol):
         out = protocol.take()
         if out:
             transport.write(out)
-        if protocol.closing:
+        if protocol.closing or (self._ended and not protocol.waiting):
             self._close(transport)
             return
         if protocol.in_handshake and not self._tasks:
@@ -216,9 +228,10 @@ class Session(asyncio.Protocol):
             self._pause(1)
         elif self._paused_by & 1:
             self._resume(1)
-        self.deadline = self.listener.clock.monotonic() + (
-            CONTENT_SECONDS if protocol.in_content else COMMAND_SECONDS
-        )
+        if out or protocol.in_content:  # half a command buys no time
+            self.deadline = self.listener.clock.monotonic() + (
+                CONTENT_SECONDS if protocol.in_content else COMMAND_SECONDS
+            )
 
     def _close(self, transport: asyncio.Transport) -> None:
         """Close after what is written; a client that does not take it is cut off."""

@@ -65,7 +65,8 @@ class ServerProtocol(Commands):
     @property
     def in_content(self) -> bool:
         """The client is sending content."""
-        return self._mode is Mode.DATA or self._mode is Mode.CHUNK
+        mode = self._mode
+        return mode is Mode.DATA or mode is Mode.CHUNK or mode is Mode.CHUNK_DISCARD
 
     @property
     def in_handshake(self) -> bool:
@@ -283,6 +284,8 @@ class ServerProtocol(Commands):
         self._at += len(available)
         event = content.chunk(available, discard=self._mode is Mode.CHUNK_DISCARD)
         if content.chunk_left:
+            if content.endless and content.refused is not None:
+                self._fatal(content.refused)
             return event
         self._mode = Mode.COMMAND
         if content.chunk_last:

@@ -14,7 +14,7 @@ from typing import Final
 from waypost.smtp.envelope import Envelope, Recipient
 from waypost.smtp.grammar import CommandFault, hello_domain, number, path_and_parameters
 from waypost.smtp.mail_parameters import envelope_from_mail, recipient_from_rcpt
-from waypost.smtp.reply import reply
+from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server_events import (
     AuthenticationCancelled,
     AuthenticationRequested,
@@ -145,19 +145,34 @@ class Commands(SessionState):
         except CommandFault as fault:
             self._fatal(fault.reply)
             return None
-        self._content.chunk_last = len(words) == 2
-        if self._mail is None or not self._recipients:
-            missing = (
-                "MAIL and RCPT come before BDAT" if self._mail is None else "No valid recipients"
-            )
-            self._content.refused = reply(503 if self._mail is None else 554, "5.5.1", missing)
-            self._mode = Mode.CHUNK_DISCARD
+        content = self._content
+        content.chunk_last = len(words) == 2
+        refusal = None
+        if self._mail is None:
+            refusal = reply(503, "5.5.1", "MAIL and RCPT come before BDAT")
+        elif not self._recipients:
+            refusal = reply(554, "5.5.1", "No valid recipients")
+        elif content.in_chunks:
+            refusal = content.refused
+        if refusal is not None:
+            return self._refuse_chunk(refusal)
+        if not content.chunk_left and not content.chunk_last and self._too_idle():
             return None
-        if self._content.in_chunks:
-            self._mode = Mode.CHUNK if self._content.refused is None else Mode.CHUNK_DISCARD
+        if content.in_chunks:
+            self._mode = Mode.CHUNK
             return None
         self._pending = "bdat"
         return ContentRequested(self._whole_envelope())
+
+    def _refuse_chunk(self, refusal: Reply) -> ServerEvent:
+        """Refuse a chunk that is on its way: the answer is given when it has been read."""
+        event = self._refuse(refusal)
+        if self._mode is not Mode.CLOSED:
+            self._out.pop()
+            self._content.refused = refusal
+            self._content.size = 0
+            self._mode = Mode.CHUNK_DISCARD
+        return event
 
     def _on_rset(self, argument: str) -> ServerEvent | None:
         if argument:

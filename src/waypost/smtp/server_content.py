@@ -53,10 +53,14 @@ class ContentReader:
         """No end that we can take for one is to be expected: a client that ends its lines with LF
         alone waits for us, or the content goes on and on."""
         decoder = self._data
-        return self.refused is not None and (
-            (decoder is not None and decoder.looks_ended)
-            or self.size > 2 * self._settings.maximum_size + PATIENCE
+        return self.endless or (
+            self.refused is not None and decoder is not None and decoder.looks_ended
         )
+
+    @property
+    def endless(self) -> bool:
+        """It has been refused, and goes on and on."""
+        return self.refused is not None and self.size > 2 * self._settings.maximum_size + PATIENCE
 
     def data(self, data: bytes) -> tuple[ContentReceived | TransactionDropped | None, bytes | None]:
         """Bytes after 354: what they give, and what follows the end, None before it."""
@@ -70,6 +74,7 @@ class ContentReader:
         self.chunk_left -= len(data)
         decoder = self._chunks
         if discard or decoder is None:
+            self.size += len(data)
             return None
         content = decoder.feed(data, last=self.chunk_last and not self.chunk_left)
         return self._take(content, bare=decoder.bare_line_end)
