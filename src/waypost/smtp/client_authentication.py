@@ -7,6 +7,7 @@ import binascii
 from typing import Final
 
 from waypost.smtp.auth import AuthenticationFailure, ClientMechanism
+from waypost.smtp.client_replies import REDACTED
 from waypost.smtp.reply import Reply
 
 MAXIMUM_COMMAND: Final = 512
@@ -14,8 +15,6 @@ MAXIMUM_COMMAND: Final = 512
 
 MAXIMUM_CHALLENGES: Final = 8
 """Challenges answered before the exchange is broken off. The mechanisms in use need at most 3."""
-
-REDACTED: Final = "[redacted]"
 
 
 class AuthenticationExchange:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from waypost.smtp.client_authentication import REDACTED, AuthenticationExchange
+from waypost.smtp.client_authentication import AuthenticationExchange
 from waypost.smtp.client_events import (
     Answered,
     Authenticated,
@@ -27,6 +27,7 @@ from waypost.smtp.client_events import (
     TransactionFinished,
 )
 from waypost.smtp.client_outgoing import Mode, Outgoing
+from waypost.smtp.client_replies import REDACTED
 from waypost.smtp.client_states import STAGE_OF, Reaction, Step, reaction_to
 from waypost.smtp.client_transaction import OpenTransaction, TransactionOutcome
 from waypost.smtp.extensions import Capabilities

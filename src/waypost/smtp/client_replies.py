@@ -23,6 +23,13 @@ _MEMORABLE: Final = 128
 """Bytes of the longest line kept."""
 
 
+_CHALLENGE: Final = b"334"
+"""The reply that goes on with AUTH (RFC 4954 4)."""
+
+REDACTED: Final = "[redacted]"
+"""Stands in the record for what may hold a secret."""
+
+
 def readable(line: bytes) -> str:
     """A line for the record: text, with control characters escaped so that it shows no tricks."""
     text = line.rstrip(b"\r").decode("utf-8", "backslashreplace")
@@ -62,6 +69,10 @@ class ReplyReader:
         text = ""
         if self._record is not None:
             text = readable(line[: self._maximum_line])
+            if line.startswith(_CHALLENGE) and len(text) > 4:
+                # A challenge of SCRAM or CRAM-MD5 beside the response to it lets a reader try
+                # passwords at leisure.
+                text = f"{text[:4]}{REDACTED}"
             self._record("<", text)
         complete = self._parser.feed(line + b"\n")
         if not complete:

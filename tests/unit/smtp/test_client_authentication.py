@@ -74,6 +74,27 @@ def test_challenges_are_decoded_and_responses_redacted() -> None:
     assert base64.b64encode(b"secret").decode() not in "".join(record)
 
 
+def test_the_servers_challenges_are_not_recorded_but_that_they_came_is() -> None:
+    record: list[str] = []
+    client = ready("AUTH CRAM-MD5", record=record)
+    client.authenticate(CramMd5(Password("user", "secret")))
+    client.take()
+    challenge = base64.b64encode(b"<1896.697170952@mx.example>").decode()
+    say(client, f"334 {challenge}")
+    client.take()
+    say(client, "235 ok")
+    assert record[-4:] == ["> AUTH CRAM-MD5", "< 334 [redacted]", "> [redacted]", "< 235 ok"]
+
+
+def test_an_empty_challenge_is_recorded_as_it_is() -> None:
+    record: list[str] = []
+    client = ready("AUTH PLAIN", record=record)
+    client.authenticate(Scripted("PLAIN", None, b"x"))
+    client.take()
+    say(client, "334 ")
+    assert "< 334 " in record
+
+
 def test_an_initial_response_too_long_for_the_command_waits_for_an_empty_challenge() -> None:
     token = b"t" * 600
     client = ready("AUTH XOAUTH2")
