@@ -183,6 +183,8 @@ class Courier(asyncio.Protocol):
         """Forget a connection that could not be used; the next one begins afresh."""
         transport, self.transport = self.transport, None
         if transport is not None:
+            # Its end comes later, and would else be taken for that of the next connection.
+            transport.set_protocol(asyncio.Protocol())
             transport.abort()
         self._deadlines.remove(self)
         self.client = ClientProtocol(

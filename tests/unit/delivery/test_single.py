@@ -157,3 +157,18 @@ def test_the_sandbox_is_not_delivered_to() -> None:
             await post.deliver(Route("send", (Sandbox(),)), "b@example.org")
 
     told(story)
+
+
+def test_a_host_that_was_given_up_says_nothing_after_that() -> None:
+    async def story(post: Post) -> None:
+        post.peer()
+        secret = Route("send", (Smarthost(HOST, 25, TlsMode.REQUIRED),))
+        (outcome,) = await post.deliver(secret, "b@example.org")
+        assert outcome.outcome.reason == "tls-not-offered"
+        await post.clock.sleep(10.0)
+        notes = [line for _, direction, line in post.lines if direction == "*"]
+        assert notes[0] == f"connected to [{HOST}]:25"
+        assert "does not offer STARTTLS" in notes[-1]
+        assert len(notes) == 2
+
+    told(story)
