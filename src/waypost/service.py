@@ -137,6 +137,8 @@ class Service:
     async def start(self, activated: Mapping[str, list[socket.socket]] | None = None) -> None:
         """Open the spool, start the engine, then listen. Raises OSError and spool errors."""
         settings = self.settings
+        # Users, keys and mail are nobody else's to read.
+        settings.data.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.recovery = await self.spool.open()
         self._report_recovery(self.recovery)
         self.certificates = self._make_certificates()

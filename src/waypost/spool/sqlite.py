@@ -123,7 +123,7 @@ class SqliteSpool(SqliteQuestions):
     async def open(self) -> Recovery:
         """Make ready; see the contract. Raises SpoolInUse, SpoolDamaged, OSError, sqlite3.Error."""
         begun = time.monotonic()
-        for directory in (self._bodies, self._captured):
+        for directory in (self.settings.directory, self._bodies, self._captured):
             directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         fsync_directory(self.settings.directory)
         self._take_lock()
