@@ -21,6 +21,7 @@ from typer.testing import CliRunner
 from waypost.administration import Administration
 from waypost.config import Flags, load
 from waypost.faces.cli.main import COMMANDS
+from waypost.faces.cli.relay import control_socket
 from waypost.faces.control_server import ControlServer
 from waypost.lab.simulated_peer import Fault, SimulatedPeer
 from waypost.service import Service
@@ -94,7 +95,7 @@ class Place:
         environment = {**os.environ, **self.environment, "WAYPOST_ROUTE": route}
         settings = load(None, environment, Flags()).service_settings()
         service = Service(settings)
-        control = ControlServer(Administration(service), self.data / "control.sock")
+        control = ControlServer(Administration(service), control_socket(settings.spool.directory))
 
         async def begin() -> None:
             await service.start()

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from conftest import Place, Relay
+from waypost.faces.cli.relay import control_socket
 
 
 def states(place: Place, identifier: str) -> list[str]:
@@ -222,7 +223,8 @@ def test_without_a_relay_and_a_spool_the_command_says_how_to_start(place: Place)
 def test_a_spool_in_use_by_a_relay_that_does_not_answer_is_a_temporary_failure(
     sandbox: Relay,
 ) -> None:
-    (sandbox.place.data / "control.sock").rename(sandbox.place.data / "elsewhere")
+    socket = control_socket(sandbox.service.settings.spool.directory)
+    socket.rename(socket.with_name("elsewhere"))
     ended = sandbox.place.run("queue", "list")
     assert ended.code == 75
     assert "in use by another process" in ended.err

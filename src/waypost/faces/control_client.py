@@ -35,12 +35,10 @@ class Refused(Exception):
 
 
 class ControlClient:
-    """Requests to the relay whose socket is at `path`. `spool`: only to one that keeps its mail
-    there."""
+    """Requests to the relay whose socket is at `path`."""
 
-    def __init__(self, path: Path, spool: str | None = None) -> None:
+    def __init__(self, path: Path) -> None:
         self._path = path
-        self._spool = spool
 
     def ask(self, do: str, **arguments: Any) -> dict[str, Any]:
         """The one reply to a request. Raises NoRelay, Refused."""
@@ -54,8 +52,6 @@ class ControlClient:
     ) -> Iterator[dict[str, Any]]:
         """The replies to a request as they come. Raises NoRelay, Refused."""
         request = {"do": do, **arguments}
-        if self._spool is not None:
-            request["spool"] = self._spool
         with self._connect() as connection:
             try:
                 connection.sendall(json.dumps(request).encode() + b"\n")

@@ -22,7 +22,6 @@ from waypost.spool.identifiers import identifier_text, parse_identifier
 
 CHECKED_BAD: Final = 1
 WRONG_USAGE: Final = 2
-UNREACHABLE: Final = 69
 TEMPORARY: Final = 75
 
 SHOWN: Final = 20
@@ -77,12 +76,6 @@ async def answer(administration: Administration, request: Any) -> Replies:
             f"the relay does not know {str(request.get('do'))[:40]!r}; it may be of another "
             "version than this command",
             WRONG_USAGE,
-        )
-    wanted = request.get("spool")
-    if wanted is not None and administration.spool_directory not in (None, wanted):
-        raise RequestFault(
-            f"the relay that runs here keeps its mail in {administration.spool_directory}",
-            UNREACHABLE,
         )
     try:
         async with contextlib.aclosing(handler(administration, request)) as replies:

@@ -84,7 +84,7 @@ class ControlServer:
                 return
         raise OSError(
             errno.EADDRINUSE,
-            "another relay answers here; stop it, or give this one another data folder",
+            "another relay answers here; stop it, or give this one another --spool",
             str(self._path),
         )
 

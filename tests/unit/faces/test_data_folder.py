@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from waypost.config import Flags, load
-from waypost.faces.cli.relay import data_folder
+from waypost.faces.cli.relay import data_folder, spool_folder
 
 
 @pytest.mark.parametrize(
@@ -20,6 +20,7 @@ from waypost.faces.cli.relay import data_folder
         ({"HOME": "/home/joe"}, 'data = "/srv/mail"'),
         ({"HOME": "/home/joe"}, 'hostname = "h.example"'),
         ({"HOME": "/home/joe", "WAYPOST_DATA": "/var/waypost"}, 'data = "/srv/mail"'),
+        ({"HOME": "/home/joe"}, '[spool]\nquota = "1 GiB"'),
     ],
 )
 def test_it_agrees_with_the_configuration(
@@ -29,10 +30,14 @@ def test_it_agrees_with_the_configuration(
     if file is not None:
         config = tmp_path / "w.toml"
         config.write_text(file)
-    assert data_folder(config, environment) == load(config, environment, Flags()).data
+    whole = load(config, environment, Flags())
+    assert data_folder(config, environment) == whole.data
+    assert spool_folder(config, environment) == whole.service.spool.directory
     if config is not None:
         named = environment | {"WAYPOST_CONFIG": str(config)}
-        assert data_folder(None, named) == load(None, named, Flags()).data
+        whole = load(None, named, Flags())
+        assert data_folder(None, named) == whole.data
+        assert spool_folder(None, named) == whole.service.spool.directory
 
 
 @pytest.mark.parametrize("file", ['data = "~/mail"', 'data = "mail"', "data = 3", "data =", None])
@@ -41,3 +46,11 @@ def test_what_needs_the_whole_configuration_is_left_to_it(tmp_path: Path, file: 
     if file is not None:
         config.write_text(file)
     assert data_folder(config, {"HOME": "/home/joe"}) is None
+    assert spool_folder(config, {"HOME": "/home/joe"}) is None
+
+
+def test_a_spool_of_its_own_needs_the_whole_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "w.toml"
+    config.write_text('[spool]\nurl = "sqlite:mail"')
+    assert spool_folder(config, {"HOME": "/home/joe"}) is None
+    assert spool_folder(None, {"HOME": "/home/joe", "WAYPOST_SPOOL": "sqlite:/mail"}) is None

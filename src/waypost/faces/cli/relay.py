@@ -1,7 +1,8 @@
 """The relay that a command is for: the one that runs, or its spool while none does.
 
-Where the relay is follows from the same configuration that `serve` reads. To be quick, only the
-data folder is looked up first, which is all that a running relay needs to be found; the whole
+Where the relay is follows from the same configuration that `serve` reads: its control socket stands
+in its spool, so that two relays with the same data folder are told apart. To be quick, only the
+spool's folder is looked up first, which is all that a running relay needs to be found; the whole
 configuration is loaded when none answers.
 """
 
@@ -111,20 +112,16 @@ async def _next(replies: Replies) -> dict[str, Any] | None:
 @contextmanager
 def open_relay(config: Path | None, spool: str | None) -> Iterator[Relay]:
     """The relay of a configuration: running, or its spool. Raises Failure."""
-    folder = data_folder(config, os.environ)
+    folder = None if spool else spool_folder(config, os.environ)
     configuration = None
-    if folder is None or spool or os.environ.get("WAYPOST_SPOOL"):
+    if folder is None:
         configuration = load_configuration(config, spool)
-        folder = configuration.data
-    wanted = None if configuration is None else str(configuration.service.spool.directory)
-    running = RunningRelay(folder / "control.sock", wanted)
+        folder = configuration.service.spool.directory
+    running = RunningRelay(control_socket(folder))
     try:
         running.ask("about")
     except NoRelay:
         pass
-    except Exception as fault:
-        if getattr(fault, "code", None) != UNREACHABLE or wanted is None:
-            raise
     else:
         yield running
         return
@@ -153,8 +150,8 @@ def _open_spool(configuration: Configuration) -> Iterator[IdleRelay]:
             runner.run(idle.spool.open())
         except SpoolInUse as fault:
             fail(
-                f"{fault}. Its relay does not answer on {configuration.data / 'control.sock'}; "
-                "it may be starting or stopping, or have another data folder",
+                f"{fault}. Its relay does not answer on {control_socket(directory)}; "
+                "it may be starting or stopping",
                 TEMPORARY,
             )
         except sqlite3.Error as fault:
@@ -176,16 +173,43 @@ def load_configuration(config: Path | None, spool: str | None = None) -> Configu
         raise Failure(f"the configuration cannot be used:\n{fault}", WRONG_USAGE) from fault
 
 
+def control_socket(spool: Path) -> Path:
+    """The control socket of the relay that works on this spool."""
+    return spool / "control.sock"
+
+
+def spool_folder(config: Path | None, environment: Mapping[str, str]) -> Path | None:
+    """The spool's folder without loading the configuration; None where that must decide."""
+    if environment.get("WAYPOST_SPOOL"):
+        return None
+    file = _file(config, environment)
+    section = None if file is None else file.get("spool", {})
+    if file is None or not isinstance(section, dict) or "url" in section:
+        return None
+    folder = _data_folder(file, environment)
+    return None if folder is None else folder / "spool"
+
+
 def data_folder(config: Path | None, environment: Mapping[str, str]) -> Path | None:
-    """The data folder without loading the configuration; None where that must decide."""
+    """The data folder, likewise."""
+    file = _file(config, environment)
+    return None if file is None else _data_folder(file, environment)
+
+
+def _file(config: Path | None, environment: Mapping[str, str]) -> Mapping[str, object] | None:
+    """What the file holds; nothing where there is none, None where it cannot be read."""
     if config is None and environment.get("WAYPOST_CONFIG"):
         config = Path(environment["WAYPOST_CONFIG"])
-    given: object = environment.get("WAYPOST_DATA") or None
-    if config is not None and given is None:
-        try:
-            given = tomllib.loads(config.read_text("utf-8")).get("data")
-        except (OSError, ValueError, RecursionError):
-            return None
+    if config is None:
+        return {}
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+
+
+def _data_folder(file: Mapping[str, object], environment: Mapping[str, str]) -> Path | None:
+    given = environment.get("WAYPOST_DATA") or file.get("data")
     if given is not None:
         return Path(given) if isinstance(given, str) and given.startswith("/") else None
     base = environment.get("XDG_DATA_HOME", "")

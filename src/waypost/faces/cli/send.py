@@ -22,7 +22,13 @@ from waypost.delivery.route_url import InvalidRouteUrl, UrlContext, parse_route_
 from waypost.delivery.single import SingleOutcome, deliver_once
 from waypost.faces.cli.failure import UNREACHABLE, WRONG_USAGE, Failure, fail, failures_shown
 from waypost.faces.cli.output import print_json, print_line, shown
-from waypost.faces.cli.relay import ConfigOption, JsonOption, load_configuration
+from waypost.faces.cli.relay import (
+    ConfigOption,
+    JsonOption,
+    SpoolOption,
+    control_socket,
+    load_configuration,
+)
 from waypost.faces.cli.send_result import exit_code, print_outcomes, result_document
 from waypost.faces.control_client import ControlClient, NoRelay, Refused
 from waypost.faces.message import Composed, InvalidMessage, Parts, compose
@@ -57,6 +63,7 @@ def send(
         ),
     ] = None,
     config: ConfigOption = None,
+    spool: SpoolOption = None,
     json: JsonOption = False,
 ) -> None:
     """Send a message. It goes to the running relay, which keeps it and delivers it.
@@ -65,7 +72,7 @@ def send(
     """
     with failures_shown():
         hop = _next_hop(via) if via is not None else None
-        configuration = load_configuration(config)
+        configuration = load_configuration(config, spool)
         parts = Parts(
             sender, to or (), cc or (), bcc or (), subject, _text(text), _html(html), attach or (),
             header or (),
@@ -143,7 +150,7 @@ def _submission(configuration: Configuration) -> Smarthost:
     else as the configuration says. Raises Failure."""
     kinds = [(one.kind, one.address.text) for one in configuration.service.listeners]
     try:
-        about = ControlClient(configuration.data / "control.sock").ask("about")
+        about = ControlClient(control_socket(configuration.service.spool.directory)).ask("about")
         kinds = [(one["kind"], one["address"]) for one in about["listeners"]]
     except (NoRelay, Refused):
         pass  # the attempt to connect will tell

@@ -22,6 +22,7 @@ import typer
 from waypost.administration import Administration
 from waypost.config import Configuration, ConfigurationError, Flags, load
 from waypost.delivery.routing import InvalidRouting
+from waypost.faces.cli.relay import control_socket
 from waypost.faces.cli.welcome import welcome
 from waypost.faces.control_server import ControlServer
 from waypost.faces.logging import configure_logging
@@ -113,7 +114,9 @@ class _Process:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         await service.start(activated_sockets(os.environ))
-        control = ControlServer(Administration(service), configuration.data / "control.sock")
+        control = ControlServer(
+            Administration(service), control_socket(configuration.service.spool.directory)
+        )
         try:
             await control.start()
             for line in welcome(service):
