@@ -13,7 +13,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, cast
 
 from waypost.delivery.lane import Lane
@@ -38,6 +38,10 @@ from waypost.spool.contract import Body, BodyDamaged, QueuedMessage
 
 IDLE_SECONDS: Final = 60.0
 """For moments at which nothing is waited for, so that even a fault of ours ends."""
+
+FRESH_SECONDS: Final = 1.0
+"""How long a peer that has spoken is taken to be there still. After that, content is not sent
+before the peer has answered MAIL: nobody could tell whether it was taken."""
 
 QUIT_SECONDS: Final = 5.0
 """How long a reply to QUIT is waited for."""
@@ -139,6 +143,8 @@ class Courier(asyncio.Protocol):
         self.ready = False
         self.retiring = False
         """Takes no further message; says QUIT when it has none."""
+        self._heard_at = 0.0
+        """When the peer has last said something, on the monotonic clock."""
         self._limit = 0
         """Messages of this connection by our settings and the server's (RFC 9422); 0: no limit."""
         self._step: asyncio.Future[ClientEvent] | None = None
@@ -179,7 +185,7 @@ class Courier(asyncio.Protocol):
             self._step = None
             self.deadline = NEVER
 
-    def renew(self, *, encrypted: bool = False) -> None:
+    def renew(self, *, encrypted: bool = False, clear_text_auth: bool = False) -> None:
         """Forget a connection that could not be used; the next one begins afresh."""
         transport, self.transport = self.transport, None
         if transport is not None:
@@ -187,9 +193,8 @@ class Courier(asyncio.Protocol):
             transport.set_protocol(asyncio.Protocol())
             transport.abort()
         self._deadlines.remove(self)
-        self.client = ClientProtocol(
-            self._client_settings, self.recorder.record, encrypted=encrypted
-        )
+        settings = replace(self._client_settings, auth_in_clear=clear_text_auth)
+        self.client = ClientProtocol(settings, self.recorder.record, encrypted=encrypted)
         self._lost = None
         self._early.clear()
         self.tls = ""
@@ -229,6 +234,7 @@ class Courier(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the peer."""
+        self._heard_at = self._clock.monotonic()
         client = self.client
         self._stage = client.stage
         self._events(client.receive(data))
@@ -263,8 +269,10 @@ class Courier(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is gone, by either side."""
-        self.transport = None
         self._drained.set()
+        if self.transport is None:
+            return  # we ended it, and what was to be said has been said
+        self.transport = None
         stage = self.client.stage
         self._break(
             ConnectionBroken(
@@ -338,7 +346,9 @@ class Courier(asyncio.Protocol):
         transaction = Transaction(
             message.envelope, body.size, has_eight_bit=whole is None or not whole.isascii()
         )
-        for event in self.client.begin(transaction, content=whole):
+        now = self._clock.monotonic()
+        eager = len(self.deliveries) > 1 or now - self._heard_at < FRESH_SECONDS
+        for event in self.client.begin(transaction, content=whole, eager=eager):
             # Refused by what the server's own EHLO says; nothing was sent. It is reported after
             # this call, as every outcome is.
             if isinstance(event, TransactionFinished):

@@ -36,7 +36,12 @@ from waypost.net.happy_eyeballs import ConnectFailure, Target, connect_first
 from waypost.net.network import Network
 from waypost.net.resolver import ResolutionFailure, Resolver
 from waypost.net.tls import client_context, describe_tls, explain_tls_error
-from waypost.smtp.auth import AuthenticationFailure, Password, choose_mechanism
+from waypost.smtp.auth import (
+    AuthenticationFailure,
+    BearerToken,
+    Password,
+    choose_mechanism,
+)
 from waypost.smtp.client_events import (
     Authenticated,
     AuthenticationRefused,
@@ -56,6 +61,9 @@ CONNECT_SECONDS: Final = 30.0
 
 MAXIMUM_HOSTS: Final = 8
 """Hosts tried in one opening."""
+
+_WITH_A_TOKEN: Final = frozenset({"XOAUTH2", "OAUTHBEARER"})
+"""Mechanisms whose password is an access token of OAuth 2.0."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,7 +185,10 @@ class Opener:
         assert isinstance(hop, Smarthost | MxDelivery)
         failure: HostFailure | None = None
         for mode in (hop.tls, TlsMode.NONE):
-            courier.renew(encrypted=hop.tls is TlsMode.IMPLICIT)
+            courier.renew(
+                encrypted=hop.tls is TlsMode.IMPLICIT,
+                clear_text_auth=isinstance(hop, Smarthost) and hop.clear_text_auth,
+            )
             try:
                 await self._session(courier, hop, candidate, mode)
             except _HostUnusable as unusable:
@@ -248,7 +259,11 @@ class Opener:
                 attempt_seconds=CONNECT_SECONDS,
             )
         except ConnectFailure as fault:
-            outcome = outcome_of_error(fault, f"cannot connect: {fault}")
+            text = f"cannot connect: {fault}"
+            for _, error in fault.attempts:
+                if isinstance(error, ssl.SSLError):
+                    text = _handshake_text(place, error, name)
+            outcome = outcome_of_error(fault, text)
             raise _HostUnusable(HostFailure(place, outcome)) from fault
         courier.connected_to(str(connected.target))
         if implicit:
@@ -296,10 +311,8 @@ class Opener:
         try:
             await courier.upgrade(self._network, self._context(hop), name)
         except (OSError, EOFError) as fault:
-            text = f"{place}: TLS failed: {explain_tls_error(fault, name).text}"
-            raise _HostUnusable(
-                HostFailure(place, outcome_of_error(fault, text), handshake=True)
-            ) from fault
+            outcome = outcome_of_error(fault, _handshake_text(place, fault, name))
+            raise _HostUnusable(HostFailure(place, outcome, handshake=True)) from fault
         courier.secured(_tls_text(courier))
         return await self._hello(courier, place, peer)
 
@@ -311,9 +324,10 @@ class Opener:
     ) -> None:
         given = hop.credentials
         assert given is not None
+        kind = BearerToken if given.mechanism in _WITH_A_TOKEN else Password
         try:
             mechanism = choose_mechanism(
-                Password(given.user, given.password),
+                kind(given.user, given.password),
                 capable.capabilities.auth,
                 encrypted=courier.client.encrypted,
                 nonce=self._nonce(),
@@ -326,6 +340,12 @@ class Opener:
         event = await courier.step(lambda: courier.client.authenticate(mechanism))
         if not isinstance(event, Authenticated):
             raise _unusable(place, "auth", event, "smarthost")
+
+
+def _handshake_text(place: str, fault: Exception, name: str) -> str:
+    """What a failed handshake means, and what to do."""
+    problem = explain_tls_error(fault, name)
+    return f"{place}: TLS failed: {problem.text}; {problem.fix}"
 
 
 def _tls_text(courier: Courier) -> str:

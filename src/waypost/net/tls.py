@@ -128,7 +128,7 @@ def explain_tls_error(error: Exception, server_name: str | None = None) -> TlsPr
         return TlsProblem(
             "certificate-refused",
             f"the certificate was refused: {message}",
-            "look at the certificate with waypost check",
+            "look at it with openssl s_client -starttls smtp -connect HOST:PORT",
             True,
         )
     if isinstance(error, ssl.SSLError):
@@ -140,7 +140,7 @@ def explain_tls_error(error: Exception, server_name: str | None = None) -> TlsPr
         return TlsProblem(
             "tls-failed",
             f"the TLS handshake failed: {reason.lower().replace('_', ' ') or error}",
-            "look at the server with waypost check",
+            "look at it with openssl s_client -starttls smtp -connect HOST:PORT",
             False,
         )
     if isinstance(error, ConnectionError | EOFError):

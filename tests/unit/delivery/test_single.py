@@ -10,7 +10,7 @@ import pytest
 from waypost.delivery.backoff import Circuits
 from waypost.delivery.exchangers import Exchangers
 from waypost.delivery.opening import Opener
-from waypost.delivery.route import MxDelivery, Route, Sandbox, Smarthost, TlsMode
+from waypost.delivery.route import Credentials, MxDelivery, Route, Sandbox, Smarthost, TlsMode
 from waypost.delivery.single import SingleOutcome, deliver_once
 from waypost.lab.simulated_network import SimulatedNetwork
 from waypost.lab.simulated_peer import Fault, SimulatedPeer
@@ -170,5 +170,38 @@ def test_a_host_that_was_given_up_says_nothing_after_that() -> None:
         assert notes[0] == f"connected to [{HOST}]:25"
         assert "does not offer STARTTLS" in notes[-1]
         assert len(notes) == 2
+
+    told(story)
+
+
+def test_a_host_that_stood_still_says_nothing_after_that() -> None:
+    async def story(post: Post) -> None:
+        post.peer(Fault("connect", "stall"))
+        await post.deliver(SMARTHOST, "b@example.org")
+        await post.clock.sleep(10.0)
+        assert not [line for _, _, line in post.lines if "closed the connection" in line]
+
+    told(story)
+
+
+@pytest.mark.parametrize(
+    ("mechanism", "offered", "said"),
+    [
+        ("XOAUTH2", ("XOAUTH2", "PLAIN"), "AUTH XOAUTH2 [redacted]"),
+        (None, ("XOAUTH2", "PLAIN"), "AUTH PLAIN [redacted]"),
+    ],
+)
+def test_a_route_that_allows_it_logs_in_without_tls(
+    mechanism: str | None, offered: tuple[str, ...], said: str
+) -> None:
+    async def story(post: Post) -> None:
+        settings = ServerSettings("mx.test", auth_mechanisms=offered, auth_in_clear=True)
+        post.peer(settings=settings)
+        hop = Smarthost(
+            HOST, 25, TlsMode.NONE, credentials=Credentials("joe", "secret", mechanism),
+            clear_text_auth=True,
+        )  # fmt: skip
+        await post.deliver(Route("send", (hop,)), "b@example.org")
+        assert said in [line for _, _, line in post.lines]
 
     told(story)
