@@ -9,7 +9,7 @@ from waypost.delivery.single import SingleOutcome
 from waypost.faces.cli.failure import CHECKED_BAD, TEMPORARY, UNREACHABLE
 from waypost.faces.cli.output import print_line, shown
 from waypost.faces.message import Composed
-from waypost.knowledge.advice import advice_for
+from waypost.knowledge.advice import advice_for_operator
 
 _NOT_REACHED = frozenset(
     {
@@ -57,7 +57,7 @@ def result_document(
                 "outcome": outcome_name(one),
                 "reply": one.outcome.text,
                 "reason": one.outcome.reason,
-                "advice": advice_for(one.outcome.reason),
+                "advice": advice_for_operator(one.outcome.reason),
                 "next_hop": one.next_hop,
                 "tls": one.tls,
                 "uncertain": one.uncertain,
@@ -76,7 +76,7 @@ def print_outcomes(outcomes: Sequence[SingleOutcome], accepted: str) -> None:
         print_line(f"{shown(one.address)}: {word}: {shown(one.outcome.text, 500)}")
         if name == "accepted":
             continue
-        advice = advice_for(one.outcome.reason)
+        advice = advice_for_operator(one.outcome.reason)
         print_line(f"   reason: {one.outcome.reason}" + (f". {advice}" if advice else ""))
         if one.uncertain:
             print_line("   it may have been accepted: the connection broke before the reply came")

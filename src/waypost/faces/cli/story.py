@@ -58,9 +58,9 @@ def print_advice(reason: str) -> None:
     """The reason by name, and what can be done about it."""
     if not reason:
         return
-    from waypost.knowledge.advice import advice_for
+    from waypost.knowledge.advice import advice_for_operator
 
-    advice = advice_for(reason)
+    advice = advice_for_operator(reason)
     print_line(f"   reason: {reason}" + (f". {advice}" if advice else ""))
 
 
