@@ -23,7 +23,8 @@ from waypost.administration import Administration
 from waypost.config import Configuration, ConfigurationError, Flags, load
 from waypost.delivery.routing import InvalidRouting
 from waypost.faces.cli.relay import control_socket
-from waypost.faces.cli.welcome import welcome
+from waypost.faces.cli.start_faults import start_fault
+from waypost.faces.cli.welcome import options_for, own_name, welcome
 from waypost.faces.control_server import ControlServer
 from waypost.faces.logging import configure_logging
 from waypost.relay.activation import activated_sockets
@@ -78,7 +79,7 @@ def serve(
     try:
         _run(_Process(configuration, config, flags))
     except (SpoolInUse, sqlite3.Error, OSError, CertificateFault) as fault:
-        typer.echo(f"waypost cannot start: {fault}", err=True)
+        typer.echo(f"waypost cannot start: {start_fault(fault)}", err=True)
         raise typer.Exit(CANNOT_START) from None
 
 
@@ -119,7 +120,8 @@ class _Process:
         )
         try:
             await control.start()
-            for line in welcome(service):
+            options = options_for(self._path, self._flags.spool)
+            for line in welcome(service, own_name(), options):
                 typer.echo(line)
             sys.stdout.flush()
             print("ready", file=sys.stderr, flush=True)

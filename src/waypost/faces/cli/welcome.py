@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import shlex
+import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
+from waypost.delivery.route import NextHop, Smarthost
 from waypost.service import Service
 
 
-def welcome(service: Service) -> Iterator[str]:
-    """The lines to print."""
+def welcome(service: Service, command: str = "waypost", options: str = "") -> Iterator[str]:
+    """The lines to print. `command` is how this program is called, `options` what its other
+    commands need to find this relay."""
     bound = [(listener.kind, place) for listener in service.listeners for place in listener.bound]
     for kind, place in bound:
         yield f"listening on {place} ({_KINDS[kind]})"
     for route in service.engine.routing.routes:
-        yield f"route {route.name}: {', '.join(hop.identity for hop in route.via)}"
+        yield f"route {route.name}: {', '.join(map(_hop, route.via))}"
     yield f"mail is kept in {service.settings.spool.directory}"
     submission = next((place for kind, place in bound if kind == "submission"), None)
     if submission is None or not all(r.is_sandbox for r in service.engine.routing.routes):
         return
-    host, _, port = submission.rpartition(":")
     yield ""
     yield "Every message is captured; nothing leaves this machine until a route is set."
+    if not service.settings.access.require_authentication:
+        yield from _first_message(submission, command, options)
+    yield "To send mail for real, start with a route, for example:"
+    yield ""
+    yield f"    {command} serve{options} --route smtp://USER:PASSWORD@smtp.example.com:587"
+    yield ""
+
+
+def _first_message(submission: str, command: str, options: str) -> Iterator[str]:
+    host, _, port = submission.rpartition(":")
     yield "Send a first message from another terminal, in any of these ways:"
     yield ""
-    yield "    waypost send --from me@example.com --to you@example.org --subject Hello --text Hi"
+    yield (
+        f"    {command} send{options} --from me@example.com --to you@example.org "
+        "--subject Hello --text Hi"
+    )
     yield (
         f'    python3 -c "import smtplib; smtplib.SMTP({host!r}, {port}).sendmail('
         "'me@example.com', ['you@example.org'], 'Subject: Hello\\r\\n\\r\\nHi')\""
@@ -35,12 +53,34 @@ def welcome(service: Service) -> Iterator[str]:
     yield ""
     yield "See it arrive:"
     yield ""
-    yield "    waypost log"
+    yield f"    {command} log{options}"
     yield ""
-    yield "To send mail for real, start with a route, for example:"
-    yield ""
-    yield "    waypost serve --route smtp://USER:PASSWORD@smtp.example.com:587"
-    yield ""
+
+
+def _hop(hop: NextHop) -> str:
+    if isinstance(hop, Smarthost) and hop.credentials is None and not hop.is_unix:
+        return f"{hop.identity} (without a login)"
+    return hop.identity
+
+
+def own_name(called: str | None = None, folder: Path | None = None) -> str:
+    """How to call this program from the current folder: `waypost` where that is on the path."""
+    program = Path(sys.argv[0] if called is None else called).absolute()
+    found = shutil.which("waypost")
+    if found is not None and Path(found).absolute() == program:
+        return "waypost"
+    if not program.is_file() or program.name != "waypost":
+        return "waypost"
+    folder = folder or Path.cwd()
+    if program.is_relative_to(folder):
+        return shlex.quote(str(program.relative_to(folder)))
+    return shlex.quote(str(program))
+
+
+def options_for(config: Path | None, spool: str | None) -> str:
+    """The options of `serve` that other commands need as well."""
+    options = f" --config {shlex.quote(str(config))}" if config is not None else ""
+    return options + (f" --spool {shlex.quote(spool)}" if spool is not None else "")
 
 
 _KINDS = {
