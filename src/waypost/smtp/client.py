@@ -176,8 +176,13 @@ class ClientProtocol(Conversation):
             raise WrongState(f"quit: the connection is at {self.stage}")
         self._say("QUIT", Step.QUIT)
 
-    def begin(self, transaction: Transaction, content: bytes | None = None) -> list[ClientEvent]:
+    def begin(
+        self, transaction: Transaction, content: bytes | None = None, *, eager: bool = True
+    ) -> list[ClientEvent]:
         """Open a transaction; with `content` it runs to its end without further calls.
+
+        A small content goes with the commands where the server takes BDAT; not so with `eager`
+        off, for a connection of which nobody knows whether the peer has ended it meanwhile.
 
         Without it, ContentWanted asks for `content` to be called. Returns no event, or
         TransactionFinished at once where the server's own EHLO says that it cannot take the
@@ -205,7 +210,9 @@ class ClientProtocol(Conversation):
         if refusal is not None:
             return [TransactionFinished(local_outcome(transaction, refusal))]
         size = len(content) if content is not None else 0
-        current = OpenTransaction(transaction, commands, whole, size, chunking=chunking)
+        current = OpenTransaction(
+            transaction, commands, whole, size, chunking=chunking, eager=eager
+        )
         behind = self._open[0] if self._open else None
         self._open.append(current)
         self.transactions += 1

@@ -126,7 +126,8 @@ class Outgoing:
                 expected.append(_DATA)
             else:
                 immediate = (
-                    current.whole is not None
+                    current.eager
+                    and current.whole is not None
                     and len(current.whole) <= self.settings.immediate_chunk
                     and len(self._open) == 1  # content of the next one is certainly not sent yet
                 )

@@ -239,6 +239,7 @@ class OpenTransaction:
         "content_sent",
         "content_size",
         "data",
+        "eager",
         "gathered",
         "gathered_size",
         "mail",
@@ -261,6 +262,7 @@ class OpenTransaction:
         content_size: int,
         *,
         chunking: bool,
+        eager: bool = True,
     ) -> None:
         self.transaction = transaction
         self.commands = commands
@@ -271,6 +273,8 @@ class OpenTransaction:
         """The content as it goes over the wire; None where it is streamed."""
         self.content_size = content_size
         self.chunking = chunking
+        self.eager = eager
+        """A small content may go with the commands, before anything is answered."""
         self.mail: Reply | None = None
         self.mail_taken = False
         """MAIL has a positive reply."""

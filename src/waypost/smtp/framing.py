@@ -36,7 +36,7 @@ class DataDecoder:
     bytes come out as CRLF, otherwise as they are, for the caller to refuse the message.
     """
 
-    __slots__ = ("_held", "_normalise", "_virtual", "bare_line_end", "looks_ended")
+    __slots__ = ("_held", "_normalise", "_seen", "_virtual", "bare_line_end", "looks_ended")
 
     def __init__(self, *, normalise: bool = False) -> None:
         # Content starts at the beginning of a line: as if CRLF had just been read. The two bytes
@@ -44,13 +44,14 @@ class DataDecoder:
         self._held = b"\r\n"
         self._virtual = 2
         self._normalise = normalise
+        self._seen = b""
         self.bare_line_end = False
         self.looks_ended = False
         """The last bytes look like an end to a program that takes bare LF or CR for one."""
 
     def feed(self, data: bytes) -> tuple[bytes, bytes | None]:
         """Take bytes; return content, and what followed the end, or None before the end."""
-        data = self._held + data
+        new, data = data, self._held + data
         end = data.find(END_OF_DATA)
         if end >= 0:
             raw = data[: end + 2]
@@ -63,8 +64,9 @@ class DataDecoder:
         bare = has_bare_line_end(raw)
         if bare:
             self.bare_line_end = True
-        if rest is None and (bare or self._held):
-            self.looks_ended = _BARE_END.search(data[-8:]) is not None
+        if rest is None and self.bare_line_end:
+            self._seen = (self._seen + new if self._seen else data)[-8:]
+            self.looks_ended = _BARE_END.search(self._seen) is not None
         content = raw.replace(b"\r\n.", b"\r\n") if b"\r\n." in raw else raw
         if bare and self._normalise:
             content = normalise_line_ends(content)
