@@ -77,7 +77,7 @@ def test_hold_release_and_remove_a_message(stuck: Relay) -> None:
     stuck.until_deferred(identifier)
     ended = place.run("queue", "hold", identifier)
     assert ended.code == 0
-    assert ended.out.endswith("1 recipients held\n")
+    assert ended.out.endswith("1 recipient held\n")
     assert states(place, identifier) == ["held"]
     assert place.run("queue", "retry", identifier).code == 1, "a held message is not retried"
     assert place.run("queue", "release", identifier).code == 0
@@ -108,7 +108,7 @@ def test_a_change_by_filter_is_shown_and_needs_yes(stuck: Relay) -> None:
     assert "b@example.org" in dry.out
     assert states(place, one) == ["queued"]
     done = place.run("queue", "remove", "--sender", "@example.com", "--yes")
-    assert "1 recipients removed" in done.out
+    assert "1 recipient removed" in done.out
     assert (states(place, one), states(place, other)) == (["cancelled"], ["queued"])
 
 

@@ -128,7 +128,7 @@ def _change(
     if json:
         print_json(result)
     elif not dry_run and preview.recipients:
-        print_line(f"{changed} recipients {words.done}")
+        print_line(f"{_recipients(changed)} {words.done}")
     if wanted.only_ids and not preview.recipients:
         fail(f"none of these messages can be changed by {words.action}", CHECKED_BAD)
 
@@ -257,7 +257,7 @@ def reroute(
                 }
             )
         elif not dry_run and preview.recipients:
-            print_line(f"{changed} recipients due now")
+            print_line(f"{_recipients(changed)} due now")
         if wanted.only_ids and not routes:
             fail("none of these messages waits", CHECKED_BAD)
 
@@ -278,3 +278,7 @@ def _print_routes(listed: list[dict[str, Any]], routes: Counter[tuple[str, str]]
         ("ROUTE", "NEXT HOPS", "RECIPIENTS"),
         [(shown(name), shown(hops), str(count)) for (name, hops), count in routes.items()],
     )
+
+
+def _recipients(number: int) -> str:
+    return "1 recipient" if number == 1 else f"{number} recipients"
