@@ -15,7 +15,8 @@ from raw import Raw
 from relay_process import COMMAND, WAIT, RelayProcess, free_port, submit, wait_for
 
 HEADER = (
-    b"Date: Tue, 24 Nov 2026 10:00:00 +0000\r\nMessage-ID: <%b@here.example>\r\nSubject: x\r\n\r\n"
+    b"From: app@here.example\r\nDate: Tue, 24 Nov 2026 10:00:00 +0000\r\n"
+    b"Message-ID: <%b@here.example>\r\nSubject: x\r\n\r\n"
 )
 
 
