@@ -105,8 +105,9 @@ class Engine:
         self._settlement = Settlement(spool, notices, self._memory, chance, clock)
         self._settlement.aftermath = self
         self._keeper = LaneKeeper(
-            spool, slots, opener, self._settlement, self._memory, clock, settings.armed
-        )
+            spool, slots, opener, self._settlement, self._memory, clock, settings.armed,
+            settings.lane_window,
+        )  # fmt: skip
         self._keeper.backlog = self
         self._backlog = Backlog()
         self._timer: Timer | None = None
@@ -248,8 +249,9 @@ class Engine:
             part = whole if numbers is None else part_of(whole, numbers)
             self._admit_part(lane, part, now, started=started)
 
-    def _admit_part(self, lane: Lane, part: QueuedMessage, now: float, *, started: bool) -> None:
-        if lane.leaving:  # the routes have changed since the plan was made
+    def _admit_part(self, planned: Lane, part: QueuedMessage, now: float, *, started: bool) -> None:
+        lane = self._keeper.still(planned)
+        if lane is None:
             if started:
                 self._memory.take(part)
                 self._keeper.unmark([part])

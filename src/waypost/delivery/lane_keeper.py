@@ -68,6 +68,7 @@ class LaneKeeper:
         memory: InMemory,
         clock: Clock,
         armed: int,
+        lane_window: int,
     ) -> None:
         self.lanes: dict[tuple[str, str], Lane] = {}
         self.backlog: Backlog | None = None
@@ -78,6 +79,8 @@ class LaneKeeper:
         self._memory = memory
         self._clock = clock
         self._armed = armed
+        self._low = lane_window // 4
+        """Messages in a lane below which more is loaded for it."""
         self._leaving: set[Lane] = set()
         self._idle: OrderedDict[Courier, None] = OrderedDict()
         """All idle couriers, the one that is idle the longest first."""
@@ -96,6 +99,11 @@ class LaneKeeper:
         if lane is None:
             lane = self.lanes[key] = Lane(route, key[1])
         return lane
+
+    def still(self, lane: Lane) -> Lane | None:
+        """The lane of a plan that is some time old: it may have been forgotten, and another made
+        in its place. None: the routes have changed since."""
+        return None if lane.leaving else self.lanes.setdefault(lane.key, lane)
 
     def parked(self, domain: str) -> frozenset[int]:
         """Due messages for a destination that wait on disk until their lane has room."""
@@ -186,6 +194,7 @@ class LaneKeeper:
         if self._stopping or lane.leaving:
             return
         if not (lane.armed or lane.ready or lane.parked):
+            self._forget_if_unused(lane)
             return
         now = self._clock.now()
         if lane.blocked_until > now:
@@ -208,7 +217,9 @@ class LaneKeeper:
         if lane.armed and lane.blocked_until <= now:
             if not lane.connections or lane.wants_connection():
                 self._open(lane)
-            elif not lane.idle:
+            elif not lane.idle and (
+                lane.connections < lane.route.limits.connections_per_destination
+            ):
                 self._look_again(lane, RECHECK_SECONDS)
 
     def _look_again(self, lane: Lane, delay: float) -> None:
@@ -221,7 +232,8 @@ class LaneKeeper:
             if self._stopping or lane.leaving:
                 return
             if lane.blocked_until <= self._clock.now():
-                self._unpark(lane)
+                if len(lane.ready) <= self._low:
+                    self._unpark(lane)
                 if lane.armed and not lane.idle and not lane.opening:
                     self._open(lane)
             self.dispatch(lane)
@@ -248,7 +260,7 @@ class LaneKeeper:
                 self._keep(self._fetch_and_mark(lane, message))
             else:
                 self._mark(lane, message)
-        if lane.parked and not lane.ready:
+        if lane.parked and len(lane.ready) <= self._low:
             self._unpark(lane)
 
     async def _fetch_and_mark(self, lane: Lane, message: QueuedMessage) -> None:
@@ -274,8 +286,9 @@ class LaneKeeper:
                     self._unmark(message)
                 else:
                     lane.armed.append(message)
-            elif isinstance(failure, NotQueued):
-                # Somebody has held or cancelled it; what is left of it is loaded again.
+            elif isinstance(failure, NotQueued) or lane.leaving:
+                # Somebody has held or cancelled it: what is left of it is loaded again. Or it
+                # goes another way by now.
                 self._memory.release(message)
                 for domain in domains_of(message):
                     self._wake(domain)
@@ -376,9 +389,11 @@ class LaneKeeper:
         outcome = outcome_of_opening(failure)
         if lane.armed and not (lane.busy or lane.idle):
             message = lane.armed.popleft()
+            # It may have become due while the connection was being opened for others.
+            began = max(started_at, *(recipient.due_at for recipient in message.recipients))
             self._settlement.attempted(
                 lane.route, message, [outcome] * len(message.recipients), transcript.text(),
-                started_at, failure.next_hop, "", uncertain=False,
+                began, failure.next_hop, "", uncertain=False,
             )  # fmt: skip
         if not outcome.is_permanent:
             self._back_off(lane, outcome.text)
@@ -530,8 +545,9 @@ class LaneKeeper:
 
 
 def _never_began(outcome: TransactionOutcome, broken: ConnectionBroken | None) -> bool:
-    """Whether the connection ended before the peer had said yes to anything of a transaction."""
-    if outcome.mail is not None and outcome.mail.is_positive:
+    """Whether the connection ended before the peer had said yes to anything of a transaction, and
+    before it had all of the content: with BDAT that may be on its way with MAIL."""
+    if outcome.content_sent or (outcome.mail is not None and outcome.mail.is_positive):
         return False
     return (broken is not None and not broken.timed_out) or outcome.shutdown is not None
 

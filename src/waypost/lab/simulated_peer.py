@@ -42,6 +42,8 @@ class Fault:
     step: Step
     action: Action
     answer: Reply | None = None
+    after: int = 0
+    """Messages that the session takes before anything goes wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +91,7 @@ class _PeerSession(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._envelope: Envelope | None = None
         self._content: list[bytes] = []
+        self._taken = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -134,7 +137,7 @@ class _PeerSession(asyncio.Protocol):
     def _handle(self, event: ServerEvent) -> bool:
         """Answer an event; False when the session says nothing more."""
         step = _STEPS.get(type(event))
-        fault = self._fault
+        fault = self._fault if self._fault and self._taken >= self._fault.after else None
         if step is not None and fault is not None and fault.step == step:
             if fault.action == "accept_and_drop":
                 self._keep(acknowledged=False)
@@ -157,6 +160,7 @@ class _PeerSession(asyncio.Protocol):
             self._content.append(event.data)
         elif isinstance(event, ContentEnded):
             self._keep(acknowledged=True)
+            self._taken += 1
             self._protocol.accept()
         elif isinstance(event, TransactionDropped):
             self._content = []

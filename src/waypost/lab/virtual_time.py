@@ -53,9 +53,9 @@ class _JumpingSelector(selectors.BaseSelector):
 class VirtualLoop(asyncio.SelectorEventLoop):
     """An asyncio loop on virtual time."""
 
-    def __init__(self) -> None:
+    def __init__(self, begins: float = 0.0) -> None:
         selector = _JumpingSelector()
-        self._virtual_now = 0.0
+        self._virtual_now = begins
         super().__init__(selector)
         selector.loop = self
 
@@ -92,12 +92,15 @@ class VirtualClock:
         await asyncio.sleep(delay)
 
 
-def run_virtual(main: Callable[[VirtualClock], Coroutine[Any, Any, _Result]]) -> _Result:
+def run_virtual(
+    main: Callable[[VirtualClock], Coroutine[Any, Any, _Result]], begins: float = 0.0
+) -> _Result:
     """Run a coroutine in a virtual world of its own and give its result.
 
-    Raises Deadlock where it waits for something that cannot come.
+    `begins` is where virtual time starts, in seconds: a world that goes on after a crash begins
+    where the one before ended. Raises Deadlock where it waits for something that cannot come.
     """
-    loop = VirtualLoop()
+    loop = VirtualLoop(begins)
     asyncio.set_event_loop(loop)
     try:
         return loop.run_until_complete(main(VirtualClock(loop)))
