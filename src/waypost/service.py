@@ -8,7 +8,9 @@ before it can be kept; `Service.stop` goes the other way.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
+import json
 import random
 import secrets
 import socket
@@ -39,8 +41,16 @@ from waypost.relay.intake import IntakeSettings
 from waypost.relay.listener import Listener, ListenerSettings
 from waypost.relay.peer_limits import PeerLimits, PeerLimitSettings
 from waypost.relay.recipient_policy import RecipientPolicy, RecipientSettings
-from waypost.spool.contract import Recovery, Spool
+from waypost.spool.contract import Recovery, Spool, SpoolRefusal
 from waypost.spool.sqlite import SqliteSettings, SqliteSpool
+
+HOUSEKEEPING_SECONDS: Final = 600.0
+"""Between two looks for messages older than the retention."""
+
+QUOTA_SECONDS: Final = 1.0
+
+QUOTAS: Final = "quotas"
+"""The name under which the spool keeps what is used of them."""
 
 STOP_SECONDS: Final = 8.0
 """What is in flight when the relay is told to stop has this long to end."""
@@ -132,7 +142,8 @@ class Service:
         self.certificates: ServerCertificates | None = None
         self.listeners: list[Listener] = []
         self.recovery: Recovery | None = None
-        self._housekeeping: asyncio.Task[None] | None = None
+        self._housekeeping: list[asyncio.Task[None]] = []
+        self._quotas_kept = ""
 
     async def start(self, activated: Mapping[str, list[socket.socket]] | None = None) -> None:
         """Open the spool, start the engine, then listen. Raises OSError and spool errors."""
@@ -163,6 +174,7 @@ class Service:
                     deadlines=self.deadlines,
                 )
             )
+        await self._restore_quotas()
         await self.engine.start()
         for listener in self.listeners:
             name = listener.settings.address.activation
@@ -172,15 +184,18 @@ class Service:
                     f"systemd has passed no socket named {name!r}; check the .socket unit"
                 )
             await listener.start(given)
-        self._housekeeping = asyncio.get_running_loop().create_task(self._keep_house())
+        for work in (self._keep_house(), self._keep_quotas()):
+            self._housekeeping.append(asyncio.get_running_loop().create_task(work))
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Accept nothing new, let what is in flight end, commit, close."""
         for listener in self.listeners:
             listener.stop_accepting()
-        if self._housekeeping is not None:
-            self._housekeeping.cancel()
+        for task in self._housekeeping:
+            task.cancel()
         await self.engine.stop(seconds)
+        with contextlib.suppress(SpoolRefusal):
+            await self._store_quotas()
         until = self.clock.monotonic() + 1.0
         while any(one.sessions for one in self.listeners) and self.clock.monotonic() < until:
             await self.clock.sleep(0.02)
@@ -227,12 +242,46 @@ class Service:
     async def _keep_house(self) -> None:
         """Remove what is older than the retention, a little at a time."""
         while True:
-            await self.clock.sleep(600.0)
+            await self.clock.sleep(HOUSEKEEPING_SECONDS)
             removed = 1
             while removed:
                 before = self.clock.now() - self.settings.retention
-                removed = await self.spool.prune(before, 500)
+                try:
+                    removed = await self.spool.prune(before, 500)
+                except SpoolRefusal as fault:
+                    self.log.error("old messages were not removed", why=str(fault))
+                    break
                 await self.clock.sleep(0.1)
+
+    # --- quotas: a provider does not forget what was sent before a restart -------------------
+
+    async def _restore_quotas(self) -> None:
+        kept = await self.spool.recall(QUOTAS)
+        try:
+            used = json.loads(kept) if kept else {}
+            self.slots.restore_quotas(
+                {
+                    str(route): {str(w): (float(at), int(n)) for w, (at, n) in windows.items()}
+                    for route, windows in used.items()
+                }
+            )
+        except (ValueError, TypeError, AttributeError) as fault:
+            self.log.error("what was used of the quotas is not known", why=str(fault))
+
+    async def _store_quotas(self) -> None:
+        used = json.dumps(self.slots.export_quotas(), sort_keys=True)
+        if used != self._quotas_kept:
+            await self.spool.remember(QUOTAS, used)
+            self._quotas_kept = used
+
+    async def _keep_quotas(self) -> None:
+        """Write down once a second what is used; a crash forgets no more than that."""
+        while True:
+            await self.clock.sleep(QUOTA_SECONDS)
+            try:
+                await self._store_quotas()
+            except SpoolRefusal as fault:
+                self.log.error("what is used of the quotas was not stored", why=str(fault))
 
 
 def _nonce() -> str:

@@ -50,10 +50,14 @@ QUIT_SECONDS: Final = 5.0
 class ConnectionBroken(Exception):
     """The connection ended or stood still; `stage` is what it was waiting for."""
 
-    def __init__(self, stage: str, reason: str, *, timed_out: bool = False) -> None:
+    def __init__(
+        self, stage: str, reason: str, *, timed_out: bool = False, damaged: bool = False
+    ) -> None:
         self.stage = stage
         self.reason = reason
         self.timed_out = timed_out
+        self.damaged = damaged
+        """It was we who ended it, as the stored content turned out to be damaged."""
         super().__init__(f"{reason} (while waiting for: {stage})")
 
 
@@ -400,7 +404,8 @@ class Courier(asyncio.Protocol):
                 self.deadline = self._clock.monotonic() + self._timeouts["content"]
         except BodyDamaged as fault:
             # The end is never sent, so the peer cannot take what there is for the message.
-            self._break(ConnectionBroken("content", f"the stored content is damaged: {fault}"))
+            reason = f"its content is damaged: {fault}"
+            self._break(ConnectionBroken("content", reason, damaged=True))
             return
         self.client.content(b"", last=True)
         self._flush()

@@ -31,7 +31,6 @@ from waypost.delivery.transcript import Transcript
 from waypost.net.clock import Clock
 from waypost.smtp.client_transaction import TransactionOutcome
 from waypost.spool.contract import BodyDamaged, NotQueued, QueuedMessage, Spool
-from waypost.spool.identifiers import identifier_text
 
 RECHECK_SECONDS: Final = 0.05
 """How long a message waits for a busy connection before another is opened for it."""
@@ -267,12 +266,8 @@ class LaneKeeper:
         try:
             message.body = await self._spool.open_body(message.identifier)
         except BodyDamaged as fault:
-            self._log.error(
-                "message set aside", message=identifier_text(message.identifier), why=str(fault)
-            )
-            await self._spool.set_aside(message.identifier, f"its content is damaged: {fault}")
             lane.arming -= 1
-            self._memory.release(message)
+            self._settlement.damaged(message, f"its content is damaged: {fault}")
             self.dispatch(lane)
             return
         self._memory.body_came(message)
@@ -508,6 +503,9 @@ class LaneKeeper:
             lane.armed.appendleft(delivery.message)
             courier.retire()
             self._look_again(lane, 0.0)
+            return
+        if broken is not None and broken.damaged:
+            self._settlement.damaged(delivery.message, broken.reason)
             return
         outcomes = outcomes_of_transaction(outcome, broken, peer_of(lane.route))
         slowing = next((one for one in outcomes if one.back_off), None)

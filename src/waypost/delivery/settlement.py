@@ -31,6 +31,7 @@ from waypost.spool.contract import (
     RecipientResult,
     RecipientState,
     Spool,
+    SpoolRefusal,
 )
 from waypost.spool.identifiers import identifier_text
 
@@ -120,19 +121,52 @@ class Settlement:
         self._finish(message, record, route)
 
     def captured(self, route: Route, message: QueuedMessage) -> None:
-        """The sandbox keeps a message; nothing leaves the machine."""
-        now = self._clock.now()
+        """The sandbox takes a message; nothing leaves the machine. It counts as delivered only
+        once the copy is durable; a copy that cannot be made is tried again."""
+        self.under_way += 1
+
+        def kept(failure: Exception | None) -> None:
+            self.under_way -= 1
+            if failure is None:
+                self._finish(message, self._capture_record(route, message), route)
+                return
+            self._captured(failure)
+            if not self.stopping:
+                self._clock.call_later(COMMIT_RETRY_SECONDS, lambda: self.captured(route, message))
+
         addresses = [recipient.address for recipient in message.recipients]
-        self._spool.capture(message.identifier, addresses, now, self._captured)
+        self._spool.capture(message.identifier, addresses, self._clock.now(), kept)
+
+    def _capture_record(self, route: Route, message: QueuedMessage) -> AttemptRecord:
         results = tuple(
             RecipientResult(r.number, RecipientState.DELIVERED, 0.0, "captured", "")
             for r in message.recipients
         )
-        record = AttemptRecord(
-            message.identifier, now, 0.0, route.name, "sandbox", "", results,
+        return AttemptRecord(
+            message.identifier, self._clock.now(), 0.0, route.name, "sandbox", "", results,
             "0.0 * captured by the sandbox: nothing left this machine",
         )  # fmt: skip
-        self._finish(message, record, route)
+
+    def damaged(self, message: QueuedMessage, reason: str) -> None:
+        """The content of a message cannot be read: it is set aside, for people to look at."""
+        self._log.error(
+            "message set aside", message=identifier_text(message.identifier), why=reason
+        )
+        self.under_way += 1
+        task = asyncio.get_running_loop().create_task(self._set_aside(message, reason))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _set_aside(self, message: QueuedMessage, reason: str) -> None:
+        while not self.stopping:
+            try:
+                await self._spool.set_aside(message.identifier, reason)
+                break
+            except SpoolRefusal as fault:
+                self._log.error("not set aside yet; trying again", why=str(fault))
+                await self._clock.sleep(COMMIT_RETRY_SECONDS)
+        self.under_way -= 1
+        self._memory.release(message)
 
     def expired(self, message: QueuedMessage) -> None:
         """The time of a message is over before it could be attempted again."""

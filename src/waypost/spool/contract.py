@@ -458,3 +458,9 @@ class Spool(Protocol):
 
     async def suppressions(self, limit: int, after: str = "") -> list[Suppression]:
         """Suppressed addresses, by name after `after`."""
+
+    async def remember(self, name: str, value: str) -> None:
+        """Keep a small fact of the engine under a name, in place of what was there."""
+
+    async def recall(self, name: str) -> str | None:
+        """What was kept under a name."""

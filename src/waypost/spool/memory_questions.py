@@ -238,3 +238,11 @@ class MemoryQuestions(ABC):
         """Suppressed addresses, by name."""
         names = sorted(name for name in self._durable.suppressed if name > after)
         return [self._durable.suppressed[name] for name in names[:limit]]
+
+    async def remember(self, name: str, value: str) -> None:
+        """Keep a small fact."""
+        await self._commit_everything(lambda: self._durable.facts.__setitem__(name, value))
+
+    async def recall(self, name: str) -> str | None:
+        """What was kept under a name."""
+        return self._durable.facts.get(name)

@@ -67,6 +67,7 @@ class Durable:
     messages: dict[int, StoredMessage] = field(default_factory=dict)
     captured: dict[int, tuple[Captured, bytes]] = field(default_factory=dict)
     suppressed: dict[str, Suppression] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
     last: int = 0
 
 

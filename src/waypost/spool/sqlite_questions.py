@@ -192,3 +192,20 @@ class SqliteQuestions(ABC):
         if zlib.crc32(row[2]) != row[1]:
             raise BodyDamaged("its content does not match its checksum")
         return MemoryBody(row[2])
+
+    async def remember(self, name: str, value: str) -> None:
+        """Keep a small fact."""
+        await self._write(
+            lambda c: c.execute(
+                "INSERT INTO fact (name, value) VALUES (?, ?) "
+                "ON CONFLICT (name) DO UPDATE SET value = excluded.value",
+                (name, value),
+            )
+        )
+
+    async def recall(self, name: str) -> str | None:
+        """What was kept under a name."""
+        row = await self._ask(
+            lambda c: c.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        )
+        return None if row is None else str(row[0])
