@@ -69,6 +69,16 @@ def test_a_used_up_quota_refuses_for_now_until_mail_has_left(
         sink.close()
 
 
+def test_a_relay_without_room_says_so_in_its_log_and_not_for_every_client(
+    make_relay: MakeRelay, port: int, tmp_path: Path
+) -> None:
+    relay = make_relay(port, port, '[spool]\nminimum_free = "900 TB"\n', tmp_path / "r").start()
+    for number in range(3):
+        assert not submits(port, number)
+    assert len(relay.events("no mail is accepted: the spool has no room")) == 1
+    relay.stop()
+
+
 @contextmanager
 def small_disk(place: Path, size: str) -> Iterator[Path]:
     """A file system of its own in memory."""

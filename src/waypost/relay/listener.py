@@ -30,6 +30,9 @@ from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.contract import Spool, SpoolFull
 
+FULL_SECONDS: Final = 60.0
+"""How often the log says that the spool has no room, while clients are told."""
+
 BACKLOG: Final = 1024
 """Connections that the system may hold before they are accepted."""
 
@@ -88,6 +91,7 @@ class Listener:
         self.introductions: set[asyncio.Task[None]] = set()
         """Connections whose PROXY header is awaited ahead of their TLS handshake."""
         self._servers: list[asyncio.Server] = []
+        self._told_full_at = float("-inf")
 
     async def start(self, activated: Sequence[socket.socket] = ()) -> None:
         """Listen. Raises OSError with the address in its text."""
@@ -192,8 +196,18 @@ class Listener:
         if refusal is None:
             return None
         if isinstance(refusal, SpoolFull):
+            self._tell_full()
             return reply(452, "4.3.1", f"Insufficient storage: {refusal.text}")
         return reply(451, "4.3.0", f"Cannot store mail now: {refusal.text}")
+
+    def _tell_full(self) -> None:
+        now = self.clock.monotonic()
+        if now - self._told_full_at >= FULL_SECONDS:
+            self._told_full_at = now
+            self.log.warning(
+                "no mail is accepted: the spool has no room",
+                then="make room on its disk, or look at spool.minimum_free and spool.quota",
+            )
 
 
 def _remove_socket(path: str) -> None:

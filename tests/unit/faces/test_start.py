@@ -50,6 +50,12 @@ def test_a_next_hop_without_a_login_is_said_to_have_none(tmp_path: Path) -> None
     assert "captured" not in text
 
 
+def test_a_relay_that_has_no_room_says_so_at_once(tmp_path: Path) -> None:
+    text = "\n".join(lines_of(tmp_path, file='[spool]\nminimum_free = "900 TB"\n'))
+    assert "NO MAIL IS ACCEPTED" in text
+    assert "spool.minimum_free" in text
+
+
 def test_the_commands_are_told_as_they_can_be_called(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

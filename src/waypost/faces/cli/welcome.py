@@ -21,6 +21,11 @@ def welcome(service: Service, command: str = "waypost", options: str = "") -> It
     for route in service.engine.routing.routes:
         yield f"route {route.name}: {', '.join(map(_hop, route.via))}"
     yield f"mail is kept in {service.settings.spool.directory}"
+    if service.spool.admission(1) is not None:
+        yield (
+            "NO MAIL IS ACCEPTED NOW: the disk of the spool has less room than spool.minimum_free, "
+            "or spool.quota is used up"
+        )
     submission = next((place for kind, place in bound if kind == "submission"), None)
     if submission is None or not all(r.is_sandbox for r in service.engine.routing.routes):
         return
