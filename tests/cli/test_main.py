@@ -8,8 +8,8 @@ import subprocess
 import sys
 
 import pytest
-from conftest import WAIT, Place, Relay
 
+from conftest import WAIT, Place, Relay
 from waypost.faces.cli.main import COMMANDS
 
 RUN = [sys.executable, "-c", "from waypost.faces.cli.main import run; run()"]
@@ -108,3 +108,10 @@ def test_on_a_terminal_a_person_is_asked(stuck: Relay) -> None:
         assert b"Remove, without telling their senders: 1 recipients of 1 messages?" in seen
         story = place.run("queue", "show", identifier, "--json").json
         assert [one["state"] for one in story["recipients"]] == [state]
+
+
+def test_a_command_that_there_is_not_is_told_with_the_one_that_was_meant(place: Place) -> None:
+    ended = waypost(place, "sned")
+    assert ended.returncode == 2
+    assert "did you mean send?" in ended.stderr
+    assert "queue" in waypost(place, "xyzzy").stderr

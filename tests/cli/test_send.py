@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Place, Relay, wait_for
 
+from conftest import Place, Relay, wait_for
 from waypost.lab.simulated_peer import Fault
 from waypost.smtp.reply import reply
 from waypost.smtp.server_settings import ServerSettings
@@ -179,3 +179,11 @@ def test_wrong_input_is_told_before_anything_is_sent(
     assert ended.code == 2
     assert words in ended.err
     assert "Traceback" not in ended.err
+
+
+def test_a_message_that_was_not_taken_is_said_not_to_be_kept(
+    place: Place, closed_port: int
+) -> None:
+    ended = place.run(*BASE, "--via", f"smtp+plain://127.0.0.1:{closed_port}")
+    assert ended.code == 69
+    assert "send it again later" in ended.out

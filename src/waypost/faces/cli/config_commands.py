@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from waypost.config import Configuration, ConfigurationError
 
 app = typer.Typer(
-    help="Check, show and begin a configuration.", no_args_is_help=True, rich_markup_mode=None
+    help="Check, show and begin a configuration.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
 )
 
 WRONG = 2

@@ -14,7 +14,7 @@ from waypost.faces.cli.output import local_time, print_json, print_line, shown, 
 from waypost.faces.cli.relay import ConfigOption, JsonOption, Relay, SpoolOption, open_relay
 from waypost.faces.cli.story import print_source, print_story
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()

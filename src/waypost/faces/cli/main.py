@@ -8,9 +8,10 @@ configuration, 69 unreachable, 75 temporary failure.
 
 from __future__ import annotations
 
+import difflib
 import importlib
 import sys
-from typing import Final
+from typing import Any, Final
 
 import typer
 from typer.core import TyperCommand, TyperGroup
@@ -33,6 +34,14 @@ class LazyGroup(TyperGroup):
     def list_commands(self, ctx: object) -> list[str]:  # noqa: ARG002 - the base's signature
         """In the order in which a newcomer needs them."""
         return list(COMMANDS)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Of an unknown command, the one that was probably meant."""
+        if args and args[0] not in COMMANDS:
+            near = difflib.get_close_matches(args[0], COMMANDS, 1, 0.5)
+            meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
+            ctx.fail(f"there is no command {args[0]!r}; {meant}")
+        return super().resolve_command(ctx, args)
 
     def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | TyperGroup | None:  # noqa: ARG002
         """The command itself where it is called, a mere name where it is only listed."""

@@ -35,6 +35,7 @@ from waypost.faces.cli.story import print_source, print_story
 app = typer.Typer(
     help="See and steer the mail that waits.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )

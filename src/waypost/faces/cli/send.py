@@ -38,7 +38,7 @@ from waypost.net.dns import DnsResolver
 from waypost.net.network import AsyncioNetwork
 from waypost.relay.listener_address import InvalidListenerAddress, ListenerAddress
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()

@@ -80,3 +80,5 @@ def print_outcomes(outcomes: Sequence[SingleOutcome], accepted: str) -> None:
         print_line(f"   reason: {one.outcome.reason}" + (f". {advice}" if advice else ""))
         if one.uncertain:
             print_line("   it may have been accepted: the connection broke before the reply came")
+    if any(outcome_name(one) in ("deferred", "unreachable") for one in outcomes):
+        print_line("This command keeps nothing and tries once: send it again later.")

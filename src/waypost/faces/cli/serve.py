@@ -35,7 +35,7 @@ from waypost.spool.sqlite import SpoolInUse
 WRONG_CONFIGURATION: Final = 2
 CANNOT_START: Final = 1
 
-app = typer.Typer(rich_markup_mode=None, pretty_exceptions_enable=False)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 
 @app.command()

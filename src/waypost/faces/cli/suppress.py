@@ -28,6 +28,7 @@ MAXIMUM_REASON: Final = 200
 app = typer.Typer(
     help="Addresses that nothing is sent to.",
     no_args_is_help=True,
+    add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
