@@ -79,15 +79,22 @@ class RelayProcess:
     def runs(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
-    def start(self, launcher: tuple[str, ...] = (), pass_fds: tuple[int, ...] = ()) -> RelayProcess:
-        """Start it and wait for `ready`."""
+    def launch(
+        self, launcher: tuple[str, ...] = (), pass_fds: tuple[int, ...] = ()
+    ) -> subprocess.Popen[bytes]:
+        """Start it and wait for nothing."""
         self._seen = self.log_path.stat().st_size if self.log_path.exists() else 0
         with self.log_path.open("ab") as output:
-            process = self._process = subprocess.Popen(
+            self._process = subprocess.Popen(
                 [*launcher, str(COMMAND), "serve", "--config", str(self.path)],
                 stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output,
                 env=self.environment, start_new_session=True, pass_fds=pass_fds,
             )  # fmt: skip
+        return self._process
+
+    def start(self, launcher: tuple[str, ...] = (), pass_fds: tuple[int, ...] = ()) -> RelayProcess:
+        """Start it and wait for `ready`."""
+        process = self.launch(launcher, pass_fds)
 
         def ready() -> bool:
             assert process.poll() is None, f"it ended with {process.returncode}: {self.log_text}"

@@ -50,12 +50,18 @@ def kill_again_and_again(
     marks: Counter[int] = Counter()
     started_before: set[int] = set()
     with clients.at_work():
-        for _ in range(kills):
-            relay.start()
-            (opened,) = relay.events("spool opened")
-            assert opened["uncertain"] == len(started_before)
-            accepted = len(clients.accepted)
-            wait_for("clients are served", lambda before=accepted: len(clients.accepted) > before)
+        for kill in range(kills):
+            if kill % 4 == 3:  # while it recovers from the kill before
+                relay.launch()
+            else:
+                relay.start()
+                (opened,) = relay.events("spool opened")
+                assert opened["uncertain"] == len(started_before)
+                accepted = len(clients.accepted)
+                wait_for(
+                    "clients are served",
+                    lambda before=accepted: len(clients.accepted) > before,
+                )
             time.sleep(chance.uniform(0, 0.5))
             relay.kill()
             started_before = marked_started(relay.data / "spool", relay.folder / "scratch")

@@ -91,8 +91,10 @@ def behind(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postfix]:
 
 
 @pytest.fixture(scope="module")
-def through(tmp_path_factory: pytest.TempPathFactory, behind: Postfix) -> Iterator[int]:
-    """The port of a relay whose route leads to Postfix by STARTTLS, verified."""
+def through(
+    tmp_path_factory: pytest.TempPathFactory, behind: Postfix
+) -> Iterator[tuple[RelayProcess, int]]:
+    """A relay whose route leads to Postfix by STARTTLS, verified; and its port."""
     port = free_port()
     authority = behind.folder / "tls"
     (certificate,) = [path for path in authority.iterdir() if "key" not in path.name]
@@ -103,7 +105,7 @@ def through(tmp_path_factory: pytest.TempPathFactory, behind: Postfix) -> Iterat
         f'?verify=yes&ca_file={certificate}"\n',
     )
     relay.start()
-    yield port
+    yield relay, port
     relay.stop()
 
 
@@ -126,10 +128,10 @@ def send(
     ],
 )
 def test_postfix_gets_byte_for_byte_what_was_submitted(
-    behind: Postfix, through: int, name: bytes, body: bytes
+    behind: Postfix, through: tuple[RelayProcess, int], name: bytes, body: bytes
 ) -> None:
     content = HEADER % name + body
-    send(through, "inbox@mailbox.example", content, "BODY=8BITMIME")
+    send(through[1], "inbox@mailbox.example", content, "BODY=8BITMIME")
     stored = behind.delivered(b"<" + name + b"@here.example>").replace(b"\n", b"\r\n")
     start = stored.index(b"Received: from client.example ([127.0.0.1])")
     assert taken_apart(stored[start:]).content == content
@@ -139,9 +141,18 @@ def test_postfix_gets_byte_for_byte_what_was_submitted(
     assert b"using TLSv1.3" in theirs
 
 
-def test_postfix_gets_the_delivery_report_parameters(behind: Postfix, through: int) -> None:
+def test_postfix_takes_it_in_chunks(through: tuple[RelayProcess, int]) -> None:
+    """Runs after those above: what was said to Postfix stands in the transcripts."""
+    transcripts = [row[0] for row in through[0].query("SELECT transcript FROM attempt")]
+    assert transcripts
+    assert all("BDAT" in one for one in transcripts), transcripts[0]
+
+
+def test_postfix_gets_the_delivery_report_parameters(
+    behind: Postfix, through: tuple[RelayProcess, int]
+) -> None:
     send(
-        through, "a@hold.example", HEADER % b"held" + b"x\r\n", "RET=HDRS", "ENVID=e-2",
+        through[1], "a@hold.example", HEADER % b"held" + b"x\r\n", "RET=HDRS", "ENVID=e-2",
         rcpt=("NOTIFY=FAILURE", "ORCPT=rfc822;original@hold.example"),
     )  # fmt: skip
     wait_for("Postfix holds it", lambda: bool(behind.on_hold()))
@@ -150,8 +161,10 @@ def test_postfix_gets_the_delivery_report_parameters(behind: Postfix, through: i
     assert "rfc822;original@hold.example" in held
 
 
-def test_postfix_refuses_and_the_sender_is_told(behind: Postfix, through: int) -> None:
-    with smtplib.SMTP("127.0.0.1", through, timeout=60) as client:
+def test_postfix_refuses_and_the_sender_is_told(
+    behind: Postfix, through: tuple[RelayProcess, int]
+) -> None:
+    with smtplib.SMTP("127.0.0.1", through[1], timeout=60) as client:
         client.sendmail(
             "back@mailbox.example", ["nobody@no.example"], HEADER % b"refused" + b"x\r\n"
         )

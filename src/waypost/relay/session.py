@@ -147,7 +147,8 @@ class Session(asyncio.Protocol):
         return self.protocol.waiting and not self.protocol.encrypted
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
-        """The connection is gone; a message that is being committed stays accepted."""
+        """The connection is gone; a message that is being committed stays accepted. May be called
+        again."""
         self._transport = None
         listener = self.listener
         listener.sessions.discard(self)
@@ -405,8 +406,10 @@ class Session(asyncio.Protocol):
         except (OSError, EOFError) as fault:  # ssl.SSLError and timeouts are OSErrors
             listener.log.info("TLS handshake failed", client=self.address, why=str(fault))
             self.abort()
+            self.connection_lost(None)  # nobody else says so where it was reset meanwhile
             return
         if upgraded is None:
+            self.connection_lost(None)
             return
         self._transport = upgraded
         self.protocol.tls_established()
