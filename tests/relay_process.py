@@ -39,6 +39,14 @@ def free_port(host: str = "127.0.0.1") -> int:
     raise AssertionError(f"no port of {host} between 20000 and 30000 is free")
 
 
+def has_ipv6() -> bool:
+    """Whether ::1 is there; some containers go without."""
+    with socket.socket(socket.AF_INET6) as probe, suppress(OSError):
+        probe.bind(("::1", 0))
+        return True
+    return False
+
+
 def wait_for(what: str, true: Callable[[], bool], seconds: float = WAIT) -> None:
     """Until something is true; fails after so many seconds."""
     until = time.monotonic() + seconds

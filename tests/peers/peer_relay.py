@@ -8,7 +8,7 @@ import ssl
 from dataclasses import dataclass
 from pathlib import Path
 
-from relay_process import RelayProcess, free_port
+from relay_process import RelayProcess, free_port, has_ipv6
 from sink import Sink
 from waypost.relay.certificates import self_signed
 
@@ -36,6 +36,7 @@ class Peer:
     proxied_tls: int
     """Likewise, and TLS from the first byte behind the header."""
     ipv6: int
+    """On ::1; 0 where there is none."""
     unix: Path
 
     def tls(self) -> ssl.SSLContext:
@@ -73,7 +74,7 @@ def make_peer(folder: Path, sink: Sink, certificate: tuple[Path, Path], more: st
     peer = Peer(
         None,  # type: ignore[arg-type] - known a few lines on
         sink, certificate[0],
-        *(free_port() for _ in range(6)), free_port("::1"), folder / "in.sock",
+        *(free_port() for _ in range(6)), free_port("::1") if has_ipv6() else 0, folder / "in.sock",
     )  # fmt: skip
     listeners = (
         (f"127.0.0.1:{peer.submission}", "submission", ""),
@@ -89,7 +90,11 @@ def make_peer(folder: Path, sink: Sink, certificate: tuple[Path, Path], more: st
         folder,
         more
         + f'[tls]\ncertificate = "{certificate[0]}"\nkey = "{certificate[1]}"\n'
-        + "".join(f'[[listener]]\naddress = "{a}"\nkind = "{k}"\n{m}' for a, k, m in listeners)
+        + "".join(
+            f'[[listener]]\naddress = "{a}"\nkind = "{k}"\n{m}'
+            for a, k, m in listeners
+            if a != "[::1]:0"
+        )
         + f'[[route]]\nname = "out"\nvia = "smtp+plain://127.0.0.1:{sink.port}"\n',
     )
     peer.process.add_user(USER, PASSWORD)

@@ -16,7 +16,7 @@ import pytest
 from peer_relay import Peer, made_certificate
 from raw import Raw
 
-from relay_process import RelayProcess, free_port
+from relay_process import RelayProcess, free_port, has_ipv6
 from sink import Sink
 
 CONTENT = b"Subject: x\r\n\r\nhi\r\n.\r\n"
@@ -182,6 +182,7 @@ def test_a_socket_that_systemd_has_opened(
     relay.stop()
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 def test_a_socket_for_both_families_shows_ipv4_clients_as_such(
     relay_in: Callable[[str], RelayProcess], sink: Sink
 ) -> None:

@@ -35,7 +35,7 @@ def first(
         "best": f"smtp://{login}@localhost:{peer.anywhere}?{trust}",
         "smtps": f"smtps://localhost:{peer.submissions}?{trust}",
         "clear": f"smtp+plain://127.0.0.1:{peer.submission}",
-        "ipv6": f"smtp+plain://[::1]:{peer.ipv6}",
+        "ipv6": f"smtp+plain://[::1]:{peer.ipv6 or 25}",
         "socket": f"unix:{peer.unix}",
         "wrong": f"smtp://{USER}:wrong@localhost:{peer.anywhere}?{trust}",
         "untrusted": f"smtp://localhost:{peer.anywhere}?verify=yes",
@@ -70,6 +70,8 @@ def first(
 def test_every_way_carries_the_message_as_it_is(
     first: tuple[RelayProcess, int], peer: Peer, way: str, protocol: bytes
 ) -> None:
+    if way == "ipv6" and not peer.ipv6:
+        pytest.skip("this machine has no ::1")
     content = HEADER % way.encode() + b".\r\n..\r\n" + bytes(range(128, 256)) + b"\r\n"
     recipient = f"a@{way}.example"
     with smtplib.SMTP("127.0.0.1", first[1], timeout=60) as client:

@@ -177,6 +177,24 @@ def test_a_large_message_in_chunks(peer: Peer) -> None:
     assert delivered.content == content
 
 
+def test_many_large_messages_in_one_write(peer: Peer) -> None:
+    """Chunks may be pipelined (RFC 3030 4.2): while one message is made durable, the next ones
+    come, and what cannot be read yet makes the client wait."""
+    contents = [HEADER + b"%d" % n * 600_000 + b"\r\n" for n in range(10)]
+    group = b"".join(
+        b"MAIL FROM:<app@here.example>\r\nRCPT TO:<group%d@there.example>\r\n"
+        b"BDAT %d LAST\r\n%b" % (n, len(content), content)
+        for n, content in enumerate(contents)
+    )
+    with connected(peer.submission) as client:
+        client.send(group)
+        for _ in contents:
+            assert [client.getreply()[0] for _ in range(3)] == [250, 250, 250]
+    for n, content in enumerate(contents):
+        delivered = taken_apart(peer.sink.wait_for(f"group{n}@there.example").content)
+        assert delivered.content == content
+
+
 # --- who may send as whom, and where to -------------------------------------------------------
 
 

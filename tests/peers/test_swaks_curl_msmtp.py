@@ -10,6 +10,8 @@ import pytest
 from peer_relay import PASSWORD, USER, Peer, taken_apart
 from programs import program, run
 
+from relay_process import has_ipv6
+
 pytestmark = pytest.mark.peer
 
 PLAIN = (
@@ -120,6 +122,7 @@ def test_curl_by_smtps(peer: Peer) -> None:
     assert b"with ESMTPS id" in peer.sink.wait_for("curl-465@there.example").content
 
 
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no ::1")
 def test_curl_over_ipv6(peer: Peer) -> None:
     curl(f"smtp://[::1]:{peer.ipv6}", "curl-6@there.example", PLAIN)
     assert b"([IPv6:::1])" in peer.sink.wait_for("curl-6@there.example").content
@@ -139,7 +142,9 @@ def test_curl_is_told_that_the_password_is_wrong_after_a_while(peer: Peer) -> No
 # --- msmtp ----------------------------------------------------------------------------------
 
 
-def msmtp(folder: Path, recipient: str, content: bytes, **settings: object) -> str:
+def msmtp(
+    folder: Path, recipient: str, content: bytes, *, expected: int = 0, **settings: object
+) -> str:
     lines = {"host": "127.0.0.1", "from": "app@here.example", "domain": "client.example"}
     folder.mkdir(exist_ok=True)
     configuration = folder / "msmtprc"
@@ -149,7 +154,7 @@ def msmtp(folder: Path, recipient: str, content: bytes, **settings: object) -> s
     configuration.chmod(0o600)
     return run(
         program("msmtp"), "-v", "-C", configuration, recipient,
-        given=content, environment={"HOME": str(folder)},
+        given=content, environment={"HOME": str(folder)}, expected=expected,
     )  # fmt: skip
 
 
@@ -166,6 +171,21 @@ def test_msmtp_by_starttls_and_auth(peer: Peer, tmp_path: Path, mechanism: str) 
     received = peer.sink.wait_for(recipient)
     assert b"with ESMTPSA id" in received.content
     assert taken_apart(received.content).content == PLAIN
+
+
+def test_msmtp_is_told_that_the_password_is_wrong_whatever_the_mechanism(
+    peer: Peer, tmp_path: Path
+) -> None:
+    offered = run(program("msmtp"), "--version")
+    for mechanism in ("plain", "scram-sha-256"):
+        if mechanism in offered:
+            said = msmtp(
+                tmp_path, "no@there.example", PLAIN, port=peer.anywhere, tls="on",
+                tls_trust_file=peer.certificate, auth=mechanism, user=f"guess-{mechanism}",
+                passwordeval="echo wrong", expected=77,
+            )  # fmt: skip
+            assert "535 5.7.8 Authentication failed" in said
+    assert not peer.sink.for_recipient("no@there.example")
 
 
 def test_msmtp_by_tls_from_the_first_byte(peer: Peer, tmp_path: Path) -> None:
