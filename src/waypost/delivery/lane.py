@@ -5,8 +5,8 @@ smarthosts. A lane holds a window of messages; what is more stays on disk and it
 in `parked`, to be loaded when there is room (engine.py); known by number, so that other messages
 of the same domain, which go another way, are not kept waiting behind them.
 
-More connections are opened while messages wait longer than a moment or the line grows longer than
-the open connections can soon carry, up to what the limits grant. So a quick peer is served over
+More connections join while a message waits longer than a moment or the line grows longer than
+those at work can soon carry, up to what the limits grant. So a quick peer is served over
 few, well-filled connections, and a slow one over many.
 """
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from waypost.delivery.courier import Courier
 
 LINE_PER_CONNECTION: Final = 4
-"""Waiting messages for each open connection before another is opened at once."""
+"""Waiting messages for each connection at work before another joins at once."""
 
 MAXIMUM_PARKED: Final = 5000
 """Messages of one domain that are known by number."""
@@ -85,12 +85,14 @@ class Lane:
         """Messages in memory that have not begun."""
         return len(self.ready) + self.arming + len(self.armed)
 
-    def wants_connection(self) -> bool:
-        """Whether the line is long enough to open another connection now."""
-        waiting = len(self.armed)
-        if not waiting or self.idle:
-            return False
-        return waiting > LINE_PER_CONNECTION * (len(self.busy) + len(self.opening))
+    def needs_another(self) -> bool:
+        """Whether the line is too long for the connections that are at work: another is to join.
+
+        As long as it is not, a message waits for one of them: with pipelining it goes in the same
+        write as the content of the one before, which is less work for both sides than a
+        connection of its own.
+        """
+        return len(self.armed) > LINE_PER_CONNECTION * (len(self.busy) + len(self.opening))
 
     def is_unused(self) -> bool:
         """Nothing waits and nothing is open; the lane may be forgotten."""

@@ -208,23 +208,27 @@ class LaneKeeper:
             return
         if lane.ready:
             self._arm(lane)
-        while lane.armed and lane.idle and lane.blocked_until <= now:
-            courier = lane.idle.pop()
-            self._idle.pop(courier, None)
-            lane.busy.add(courier)
-            courier.wake()
+        while lane.idle and lane.needs_another() and lane.blocked_until <= now:
+            self._wake_one(lane)
         if lane.armed and lane.blocked_until <= now:
-            if not lane.connections or lane.wants_connection():
+            if not lane.idle and lane.needs_another():
                 self._open(lane)
-            elif not lane.idle and (
+            elif lane.idle or (
                 lane.connections < lane.route.limits.connections_per_destination
             ):
                 self._look_again(lane, RECHECK_SECONDS)
+
+    def _wake_one(self, lane: Lane) -> None:
+        courier = lane.idle.pop()
+        self._idle.pop(courier, None)
+        lane.busy.add(courier)
+        courier.wake()
 
     def _look_again(self, lane: Lane, delay: float) -> None:
         if lane.recheck:
             return
         lane.recheck = True
+        first = lane.armed[0] if lane.armed else None
 
         def look() -> None:
             lane.recheck = False
@@ -233,8 +237,11 @@ class LaneKeeper:
             if lane.blocked_until <= self._clock.now():
                 if len(lane.ready) <= self._low:
                     self._unpark(lane)
-                if lane.armed and not lane.idle and not lane.opening:
-                    self._open(lane)
+                if lane.armed and lane.armed[0] is first:  # it has waited all the time
+                    if lane.idle:
+                        self._wake_one(lane)
+                    elif not lane.opening:
+                        self._open(lane)
             self.dispatch(lane)
             self._forget_if_unused(lane)
 
