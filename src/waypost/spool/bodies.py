@@ -216,7 +216,7 @@ class SpoolBodyWriter:
         self._settling = True
         room = self._room
         room.promised -= self._promise
-        room.taken += self.size + ROW_BYTES
+        room.taken += 2 * self.size + ROW_BYTES  # in the log, and then in the database
         self._promise = 0
         return content
 

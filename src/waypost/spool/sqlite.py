@@ -91,7 +91,7 @@ class SqliteSpool(SqliteQuestions):
         self._room = Room(
             settings.minimum_free,
             settings.maximum_bytes,
-            lambda: free(settings.directory),
+            lambda: free(settings.directory) - self._log_bytes(),
             self._measure_pages,
             self._bytes_in_progress,
             time.monotonic,
@@ -224,6 +224,14 @@ class SqliteSpool(SqliteQuestions):
 
     # --- room -------------------------------------------------------------------------------
 
+    def _log_bytes(self) -> int:
+        """Bytes of the write-ahead log: a checkpoint may need as much again in the database."""
+        log = self._path.with_name(self._path.name + "-wal")
+        try:
+            return log.stat().st_size
+        except FileNotFoundError:
+            return 0
+
     def _measure_pages(self) -> tuple[int, int]:
         if self._gauge is not None:
             with suppress(sqlite3.Error):  # the last measurement will do
@@ -232,7 +240,7 @@ class SqliteSpool(SqliteQuestions):
 
     def _bytes_in_progress(self) -> int:
         return sum(
-            len(operation.content or b"")
+            2 * len(operation.content or b"")
             for operation in self._committer.in_progress()
             if isinstance(operation, Append)
         )
