@@ -5,8 +5,9 @@ from __future__ import annotations
 import socket
 import ssl
 import struct
+import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,31 @@ def test_handshakes_that_fail_on_the_implicit_tls_port_are_not_counted(
             client.sendall(noise)
     wait_for("three are welcome", lambda: three_are_welcome(port), 20)
     assert "Traceback" not in process.log_text
+
+
+def test_handshakes_under_way_count_as_connections(
+    relay: tuple[RelayProcess, int, int], certificate: tuple[Path, Path]
+) -> None:
+    """Or whoever says nothing on the implicit TLS port could hold as many as the system has."""
+    process, port, submissions = relay
+    context = ssl.create_default_context(cafile=str(certificate[0]))
+    with ExitStack() as silent:
+
+        def refused() -> bool:
+            silent.close()  # those of the try before, when others had not left yet
+            for _ in range(3):
+                silent.enter_context(socket.create_connection(("127.0.0.1", submissions), 20))
+            time.sleep(0.1)
+            with Raw.to(port) as client:
+                return client.greeting.startswith(b"421 4.7.0")
+
+        wait_for("they are counted", refused, 10)
+        with Raw.to(submissions, greeted=False) as client:
+            client.upgrade(context)
+            assert client.reply().startswith(b"421 4.7.0 Too many connections from 127.0.0.1")
+            assert client.rest() == b""
+    wait_for("three are welcome", lambda: three_are_welcome(port), 20)
+    assert len(process.events("TLS handshake failed")) >= 3
 
 
 def test_half_a_message_leaves_no_file_behind(relay: tuple[RelayProcess, int, int]) -> None:

@@ -25,7 +25,7 @@ from waypost.relay.introduction import Introduction
 from waypost.relay.listener_address import ListenerAddress
 from waypost.relay.peer_limits import PeerLimits
 from waypost.relay.recipient_policy import RecipientPolicy
-from waypost.relay.session import HANDSHAKE_SECONDS, Session
+from waypost.relay.session import Session
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.contract import Spool, SpoolFull
@@ -89,7 +89,7 @@ class Listener:
         self.sessions: set[Session] = set()
         self.stopping = False
         self.introductions: set[asyncio.Task[None]] = set()
-        """Connections whose PROXY header is awaited ahead of their TLS handshake."""
+        """Connections of implicit TLS before their handshake is done."""
         self._servers: list[asyncio.Server] = []
         self._told_full_at = float("-inf")
 
@@ -97,27 +97,16 @@ class Listener:
         """Listen. Raises OSError with the address in its text."""
         loop = asyncio.get_running_loop()
         address = self.settings.address
-        tls = self._implicit_context()
-        handshake = HANDSHAKE_SECONDS if tls is not None else None
         if activated:
             for given in activated:
                 given.setblocking(False)
                 self._servers.append(
-                    await loop.create_server(
-                        self._session,
-                        sock=given,
-                        ssl=tls,
-                        backlog=BACKLOG,
-                        ssl_handshake_timeout=handshake,
-                    )
+                    await loop.create_server(self._session, sock=given, backlog=BACKLOG)
                 )
             return
         if address.path is not None:
             _remove_socket(address.path)
-            server = await loop.create_unix_server(
-                self._session, address.path, ssl=tls, backlog=BACKLOG,
-                ssl_handshake_timeout=handshake,
-            )  # fmt: skip
+            server = await loop.create_unix_server(self._session, address.path, backlog=BACKLOG)
             os.chmod(address.path, address.mode)  # noqa: PTH101
             self._servers.append(server)
             return
@@ -126,29 +115,15 @@ class Listener:
                 self._session,
                 list(address.hosts) or None,
                 address.port,
-                ssl=tls,
-                ssl_handshake_timeout=handshake,
                 backlog=BACKLOG,
                 reuse_address=os.name == "posix",
             )
         )
 
     def _session(self) -> asyncio.Protocol:
-        if self.implicit_tls and self.settings.proxy_from:
+        if self.implicit_tls:
             return Introduction(self)
         return Session(self)
-
-    def _implicit_context(self) -> ssl.SSLContext | None:
-        """What the server makes TLS with by itself, before there is a session."""
-        if not self.implicit_tls or self.settings.proxy_from:
-            return None
-        tls = self.tls_context()
-
-        def renew(handshake: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-            handshake.context = self.tls_context()  # the certificate may be a new one by now
-
-        tls.sni_callback = renew
-        return tls
 
     @property
     def bound(self) -> list[str]:

@@ -65,14 +65,15 @@ class Session(asyncio.Protocol):
     __slots__ = (
         "_authentication", "_ended", "_intake", "_introduced", "_paused_by", "_proxy", "_tasks",
         "_tls_text", "_transport", "address", "deadline", "identity", "listener", "protocol",
-        "registered",
+        "refusal", "registered",
     )  # fmt: skip
 
-    def __init__(self, listener: Listener, address: str = "") -> None:
-        """`address` where it is known already, from a PROXY header before the TLS handshake."""
+    def __init__(self, listener: Listener, introduced: str = "") -> None:
+        """`introduced`: the address, where it has been found out, and the connection counted,
+        before the TLS handshake."""
         self.listener = listener
         self.protocol = ServerProtocol(listener.server_settings, encrypted=listener.implicit_tls)
-        self.address = address
+        self.address = introduced
         self.identity: ClientIdentity | None = None
         self.deadline = NEVER
         self.registered = False
@@ -81,7 +82,9 @@ class Session(asyncio.Protocol):
         self._intake: Intake | None = None
         self._authentication: Authentication | None = None
         self._proxy: ProxyHeaderParser | None = None
-        self._introduced = bool(address)
+        self._introduced = bool(introduced)
+        self.refusal: Reply | None = None
+        """What to greet an introduced client with, where it was one too many."""
         self._ended = False
         self._tls_text = ""
         self._tasks: set[asyncio.Task[None]] | None = None
@@ -91,8 +94,9 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A client has connected, or TLS is established."""
+        known = self._transport is not None
         self._transport = cast("asyncio.Transport", transport)  # uvloop's is none by class
-        if self.registered or self._proxy is not None:
+        if known:
             return
         listener = self.listener
         if not self.address:
@@ -111,9 +115,10 @@ class Session(asyncio.Protocol):
         listener = self.listener
         if listener.implicit_tls:
             self._note_tls()
-        refusal = listener.limits.connection_opened(self.address, listener.clock.monotonic())
-        if refusal is None:
-            self.registered = True
+        refusal = self.refusal
+        if not self._introduced:
+            refusal = listener.limits.connection_opened(self.address, listener.clock.monotonic())
+            self.registered = refusal is None
         self._identify(None)
         self.protocol.greet(refusal)
         self.deadline = listener.clock.monotonic() + COMMAND_SECONDS
@@ -404,7 +409,9 @@ class Session(asyncio.Protocol):
                 ssl_handshake_timeout=HANDSHAKE_SECONDS,
             )  # fmt: skip
         except (OSError, EOFError) as fault:  # ssl.SSLError and timeouts are OSErrors
-            listener.log.info("TLS handshake failed", client=self.address, why=str(fault))
+            listener.log.info(
+                "TLS handshake failed", client=self.address, why=str(fault) or type(fault).__name__
+            )
             self.abort()
             self.connection_lost(None)  # nobody else says so where it was reset meanwhile
             return
