@@ -17,9 +17,9 @@ from typing import Final
 import structlog
 
 from waypost.delivery.chance import Chance
-from waypost.delivery.in_memory import InMemory, domain_of
+from waypost.delivery.in_memory import InMemory, domain_of, part_of
 from waypost.delivery.lane import Lane
-from waypost.delivery.lane_keeper import LaneKeeper, part_of
+from waypost.delivery.lane_keeper import LaneKeeper
 from waypost.delivery.notices import Notices
 from waypost.delivery.opening import Opener
 from waypost.delivery.quota import route_with_quota

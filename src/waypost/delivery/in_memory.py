@@ -7,6 +7,8 @@ recipient could be served twice.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from waypost.spool.contract import QueuedMessage
 
 
@@ -82,3 +84,19 @@ class InMemory:
     def identifiers(self) -> frozenset[int]:
         """All messages that are here."""
         return frozenset().union(*self._parts.values()) if self._parts else frozenset()
+
+
+def part_of(message: QueuedMessage, places: list[int]) -> QueuedMessage:
+    """The message with some of its recipients, by their places in it."""
+    recipients = message.envelope.recipients
+    return replace(
+        message,
+        envelope=replace(message.envelope, recipients=tuple(recipients[n] for n in places)),
+        recipients=[message.recipients[n] for n in places],
+    )
+
+
+def split(message: QueuedMessage, most: int) -> tuple[QueuedMessage, QueuedMessage]:
+    """The message with its first recipients, and with the others."""
+    count = len(message.recipients)
+    return part_of(message, list(range(most))), part_of(message, list(range(most, count)))

@@ -1,9 +1,9 @@
 """The keeper of the lanes: brings waiting messages and connections together.
 
-What is ready is armed (content at hand, attempt marked started in the spool), what is armed goes
-over the next free connection, and connections are opened as the line demands and the limits grant.
-It is the dispatcher of all couriers, so each of their questions ends here; what a transaction came
-to goes on to the settlement.
+What is ready is armed (arming.py), what is armed goes over the next free connection, and
+connections are opened as the line demands and the limits grant. It is the dispatcher of all
+couriers, so each of their questions ends here; what a transaction came to goes on to the
+settlement.
 
 Connections are a scarce good when there are many destinations: an idle one is given up for a lane
 that waits for a slot, the one that has been idle the longest first, and lanes wait in line.
@@ -14,13 +14,13 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from collections.abc import Coroutine
-from dataclasses import replace
 from typing import Any, Final, Protocol
 
 import structlog
 
+from waypost.delivery.arming import Arming
 from waypost.delivery.courier import ConnectionBroken, Courier, Delivery
-from waypost.delivery.in_memory import InMemory, domains_of
+from waypost.delivery.in_memory import InMemory, domains_of, split
 from waypost.delivery.judgement import outcome_of_opening, outcomes_of_transaction, peer_of
 from waypost.delivery.lane import MAXIMUM_PARKED, Lane
 from waypost.delivery.opening import Opener, OpeningFailed
@@ -30,16 +30,13 @@ from waypost.delivery.slots import Slots
 from waypost.delivery.transcript import Transcript
 from waypost.net.clock import Clock
 from waypost.smtp.client_transaction import TransactionOutcome
-from waypost.spool.contract import BodyDamaged, NotQueued, QueuedMessage, Spool
+from waypost.spool.contract import QueuedMessage, Spool
 
 RECHECK_SECONDS: Final = 0.05
 """How long a message waits for a busy connection before another is opened for it."""
 
 SHORTEST_WAIT: Final = 0.001
 """A wall clock in seconds since 1970 cannot tell much shorter times apart."""
-
-SPOOL_RETRY_SECONDS: Final = 1.0
-"""After the spool could not mark an attempt as started."""
 
 _OF_ALL: Final = ("total-connections", "route-connections")
 """Limits that end when any connection is closed."""
@@ -71,13 +68,12 @@ class LaneKeeper:
     ) -> None:
         self.lanes: dict[tuple[str, str], Lane] = {}
         self.backlog: Backlog | None = None
-        self._spool = spool
         self._slots = slots
         self._opener = opener
         self._settlement = settlement
         self._memory = memory
         self._clock = clock
-        self._armed = armed
+        self._arming = Arming(self, spool, settlement, memory, clock, armed)
         self._low = lane_window // 4
         """Messages in a lane below which more is loaded for it."""
         self._leaving: set[Lane] = set()
@@ -86,7 +82,7 @@ class LaneKeeper:
         self._for_slot: OrderedDict[Lane, None] = OrderedDict()
         """Lanes that wait until some connection is closed."""
         self._tasks: set[asyncio.Task[None]] = set()
-        self._stopping = False
+        self.stopping = False
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.delivery")
 
     # --- lanes ------------------------------------------------------------------------------
@@ -143,7 +139,7 @@ class LaneKeeper:
     def stop(self) -> list[QueuedMessage]:
         """Begin nothing any more; connections end after their transaction. Returns the messages
         that are marked as started and have not begun."""
-        self._stopping = True
+        self.stopping = True
         armed: list[QueuedMessage] = []
         for lane in (*self.lanes.values(), *self._leaving):
             armed += lane.armed
@@ -160,6 +156,7 @@ class LaneKeeper:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._arming.stop()
 
     def _forget_if_unused(self, lane: Lane) -> None:
         if not lane.is_unused():
@@ -190,7 +187,7 @@ class LaneKeeper:
 
     def dispatch(self, lane: Lane) -> None:
         """Bring the waiting messages of a lane and its connections together."""
-        if self._stopping or lane.leaving:
+        if self.stopping or lane.leaving:
             return
         if not (lane.armed or lane.ready or lane.parked):
             self._forget_if_unused(lane)
@@ -213,9 +210,7 @@ class LaneKeeper:
         if lane.armed and lane.blocked_until <= now:
             if not lane.idle and lane.needs_another():
                 self._open(lane)
-            elif lane.idle or (
-                lane.connections < lane.route.limits.connections_per_destination
-            ):
+            elif lane.idle or (lane.connections < lane.route.limits.connections_per_destination):
                 self._look_again(lane, RECHECK_SECONDS)
 
     def _wake_one(self, lane: Lane) -> None:
@@ -232,7 +227,7 @@ class LaneKeeper:
 
         def look() -> None:
             lane.recheck = False
-            if self._stopping or lane.leaving:
+            if self.stopping or lane.leaving:
                 return
             if lane.blocked_until <= self._clock.now():
                 if len(lane.ready) <= self._low:
@@ -254,75 +249,16 @@ class LaneKeeper:
         self._unpark(lane)
 
     def _arm(self, lane: Lane) -> None:
-        """Mark waiting messages as started and fetch their contents, some ahead of need."""
-        while lane.ready and len(lane.armed) + lane.arming < self._armed:
-            message = lane.ready.popleft()
-            expires_at = min(message.expires_at, message.received_at + lane.route.expire_after)
-            if expires_at <= self._clock.now():
-                self._settlement.expired(message)
-                continue
-            lane.arming += 1
-            if message.body is None:
-                self._keep(self._fetch_and_mark(lane, message))
-            else:
-                self._mark(lane, message)
+        self._arming.arm(lane)
         if lane.parked and len(lane.ready) <= self._low:
             self._unpark(lane)
 
-    async def _fetch_and_mark(self, lane: Lane, message: QueuedMessage) -> None:
-        try:
-            message.body = await self._spool.open_body(message.identifier)
-        except BodyDamaged as fault:
-            lane.arming -= 1
-            self._settlement.damaged(message, f"its content is damaged: {fault}")
-            self.dispatch(lane)
-            return
-        self._memory.body_came(message)
-        self._mark(lane, message)
-
-    def _mark(self, lane: Lane, message: QueuedMessage) -> None:
-        def marked(failure: Exception | None) -> None:
-            lane.arming -= 1
-            if failure is None:
-                if lane.leaving or self._stopping:
-                    self._unmark(message)
-                else:
-                    lane.armed.append(message)
-            elif isinstance(failure, NotQueued) or lane.leaving:
-                # Somebody has held or cancelled it: what is left of it is loaded again. Or it
-                # goes another way by now.
-                self._memory.release(message)
-                for domain in domains_of(message):
-                    self._wake(domain)
-            else:
-                lane.ready.append(message)
-                lane.blocked_until = self._clock.now() + SPOOL_RETRY_SECONDS
-                lane.blocked_reason = str(failure)
-            self.dispatch(lane)
-
-        numbers = [recipient.number for recipient in message.recipients]
-        self._spool.mark_started(message.identifier, numbers, marked)
-
-    def _unmark(self, message: QueuedMessage) -> None:
-        """An attempt that was marked as started did not begin: the message is only on disk."""
-
-        def unmarked(failure: Exception | None) -> None:
-            self._memory.release(message)
-            if failure is not None:
-                # The mark stays until the next start, where it counts as uncertain.
-                self._log.warning("a mark could not be taken back", why=str(failure))
-            for domain in domains_of(message):
-                self._wake(domain)
-
-        numbers = [recipient.number for recipient in message.recipients]
-        self._spool.unmark_started(message.identifier, numbers, unmarked)
-
     def unmark(self, messages: list[QueuedMessage]) -> None:
-        """The same for messages that `leave` or `stop` gave back."""
-        for message in messages:
-            self._unmark(message)
+        """Take back the marks of messages that `leave` or `stop` gave back."""
+        self._arming.unmark(messages)
 
-    def _wake(self, domain: str) -> None:
+    def wake(self, domain: str) -> None:
+        """There is due mail for a destination on disk (ArmingOwner)."""
         assert self.backlog is not None
         self.backlog.wake(domain, self._clock.now())
 
@@ -373,7 +309,7 @@ class LaneKeeper:
         lane.opening.discard(courier)
         lane.busy.add(courier)
         lane.blocked_reason = ""
-        if lane.leaving or self._stopping:
+        if lane.leaving or self.stopping:
             courier.retire()
             return
         courier.wake()
@@ -412,12 +348,12 @@ class LaneKeeper:
             message = lane.armed.pop()
             for domain in domains_of(message):
                 lane.park(domain, message.identifier)
-            self._unmark(message)
+            self._arming.unmark((message,))
         self._look_again(lane, lane.blocked_until - now)
 
     def _slot_is_free(self) -> None:
         """A connection has ended: the lane that waits the longest may open one."""
-        while self._for_slot and not self._stopping:
+        while self._for_slot and not self.stopping:
             lane, _ = self._for_slot.popitem(last=False)
             if lane.armed and not lane.leaving:
                 self._open(lane)
@@ -429,7 +365,7 @@ class LaneKeeper:
         """The next message for a courier, or None."""
         lane = courier.lane
         armed = lane.armed
-        if not armed or self._stopping:
+        if not armed or self.stopping:
             return None
         now = self._clock.now()
         if lane.blocked_until > now:
@@ -555,19 +491,3 @@ def _never_began(outcome: TransactionOutcome, broken: ConnectionBroken | None) -
     if outcome.content_sent or (outcome.mail is not None and outcome.mail.is_positive):
         return False
     return (broken is not None and not broken.timed_out) or outcome.shutdown is not None
-
-
-def part_of(message: QueuedMessage, places: list[int]) -> QueuedMessage:
-    """The message with some of its recipients, by their places in it."""
-    recipients = message.envelope.recipients
-    return replace(
-        message,
-        envelope=replace(message.envelope, recipients=tuple(recipients[n] for n in places)),
-        recipients=[message.recipients[n] for n in places],
-    )
-
-
-def split(message: QueuedMessage, most: int) -> tuple[QueuedMessage, QueuedMessage]:
-    """The message with its first recipients, and with the others."""
-    count = len(message.recipients)
-    return part_of(message, list(range(most))), part_of(message, list(range(most, count)))
