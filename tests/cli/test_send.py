@@ -187,3 +187,10 @@ def test_a_message_that_was_not_taken_is_said_not_to_be_kept(
     ended = place.run(*BASE, "--via", f"smtp+plain://127.0.0.1:{closed_port}")
     assert ended.code == 69
     assert "send it again later" in ended.out
+
+
+def test_an_attachment_that_cannot_be_read_is_told_and_nothing_is_sent(sandbox: Relay) -> None:
+    ended = sandbox.place.run(*BASE, "--attach", "/nowhere/invoice.pdf")
+    assert ended.code == 2
+    assert "--attach: /nowhere/invoice.pdf cannot be read: No such file" in ended.err
+    assert "nothing has happened" in sandbox.place.run("log").out

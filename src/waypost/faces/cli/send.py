@@ -107,8 +107,11 @@ def _composed(parts: Parts, hostname: str) -> Composed:
     now = dt.datetime.now().astimezone()
     try:
         return compose(parts, now, hostname)
-    except (InvalidMessage, OSError) as fault:
+    except InvalidMessage as fault:
         raise Failure(str(fault), WRONG_USAGE) from fault
+    except OSError as fault:
+        text = f"--attach: {fault.filename} cannot be read: {fault.strerror}; nothing was sent"
+        raise Failure(text, WRONG_USAGE) from fault
 
 
 def _next_hop(url: str) -> NextHop:
