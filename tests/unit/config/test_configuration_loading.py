@@ -215,7 +215,7 @@ def test_a_route_with_all_its_settings(tmp_path: Path) -> None:
         "rest", True, False, True,
     )  # fmt: skip
     assert news.match == RouteMatch((".example.com",), ("<>",), ("news-*",))
-    assert news.limits == RouteLimits(4, 2, 9, Rate(5, 1.0))
+    assert news.limits == RouteLimits(4, 2, 9, rate=Rate(5, 1.0))
     assert news.quotas == Quotas(1, 2, 3, True)
     assert (news.retry.delays, news.retry.afterwards) == ((60.0, 90.0), 3600.0)
     assert (news.retry.jitter, news.retry.warn_after) == (0.5, None)
