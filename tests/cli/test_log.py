@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import Any
 
 from conftest import WAIT, Place, Relay, wait_for
-
 from waypost.lab.simulated_peer import Fault
 from waypost.smtp.reply import reply
 

@@ -7,6 +7,7 @@ import smtplib
 from pathlib import Path
 
 import pytest
+
 from conftest import WAIT, Place, Relay
 
 
