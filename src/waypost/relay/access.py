@@ -11,13 +11,16 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from waypost.delivery.routing import Patterns
 from waypost.smtp.reply import Reply, reply
 
 ListenerKind = Literal["relay", "submission", "submissions"]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+REMEMBERED: Final = 10_000
+"""Addresses of clients for which is known whether they are trusted."""
 
 LOOPBACK: tuple[Network, ...] = (
     ipaddress.ip_network("127.0.0.0/8"),
@@ -62,9 +65,18 @@ class AccessPolicy:
         self._owned_senders = owned_senders
         self._relay_domains = Patterns(settings.relay_domains)
         self._has_relay_domains = bool(settings.relay_domains)
+        self._trusted: dict[str, bool] = {}
 
     def is_trusted(self, address: str) -> bool:
-        """Whether an address is in a trusted network."""
+        """Whether an address is in a trusted network. Remembered: every connection asks."""
+        known = self._trusted.get(address)
+        if known is None:
+            if len(self._trusted) >= REMEMBERED:
+                self._trusted.clear()
+            known = self._trusted[address] = self._look_up(address)
+        return known
+
+    def _look_up(self, address: str) -> bool:
         if address.startswith("unix"):
             return True
         try:

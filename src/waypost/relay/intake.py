@@ -57,8 +57,8 @@ class Intake:
         "_engine",
         "_envelope",
         "_head",
+        "_identifier",
         "_message_id",
-        "_messages",
         "_origin",
         "_settings",
         "_spool",
@@ -92,6 +92,7 @@ class Intake:
         self.refusal: Reply | None = None
         """Why the content cannot be taken; found while it streams, said at its end."""
         self.writer: BodyWriter = spool.body_writer(envelope.declared_size)
+        self._identifier = identifier_text(self.writer.identifier)
 
     def take(self, data: bytes) -> None:
         """Content as it arrives."""
@@ -143,14 +144,13 @@ class Intake:
         origin, envelope = self._origin, self._envelope
         now = self._dates.now()
         date = self._dates.text(now)
-        identifier = self.writer.identifier
         recipients = envelope.recipients
         added = received_field(
             hello_name=origin.hello_name,
             client_address=origin.address,
             hostname=settings.hostname,
             protocol=origin.protocol,
-            identifier=identifier_text(identifier),
+            identifier=self._identifier,
             date=date,
             tls=origin.tls,
             recipient=recipients[0].address if len(recipients) == 1 else None,
@@ -158,7 +158,7 @@ class Intake:
         self._subject = block.raw_field(b"subject", MAXIMUM_SUBJECT)
         self._message_id = block.raw_field(b"message-id", MAXIMUM_SUBJECT)
         if origin.submission and not self._message_id:
-            self._message_id = message_id(identifier_text(identifier), settings.hostname)
+            self._message_id = message_id(self._identifier, settings.hostname)
             added += b"Message-ID: %b\r\n" % self._message_id.encode()
         if origin.submission and not block.has(b"date"):
             added += b"Date: %b\r\n" % date.encode()
@@ -195,7 +195,7 @@ class Intake:
 
         def durable(failure: Exception | None) -> None:
             if failure is None:
-                done(None, identifier_text(message.identifier))
+                done(None, self._identifier)
                 engine.admit(message, body, plan)
             elif isinstance(failure, SpoolFull):
                 done(reply(452, "4.3.1", "Insufficient storage: try again later"), "")

@@ -383,6 +383,7 @@ class Session(asyncio.Protocol):
         if refusal is None:
             self.protocol.accept(f"Ok: queued as {identifier}")
         else:
+            self.listener.log.warning("message refused", client=self.address, why=str(refusal))
             self.protocol.answer(refusal)
         self._pump()
         if self.listener.stopping:

@@ -22,6 +22,7 @@ addresses.
 from __future__ import annotations
 
 import base64
+from functools import lru_cache
 from typing import Final
 
 from waypost.smtp.envelope import Recipient
@@ -32,6 +33,7 @@ from waypost.smtp.server_events import (
     ContentEnded,
     ServerEvent,
 )
+from waypost.smtp.server_settings import ServerSettings
 from waypost.smtp.server_state import Mode
 
 MAXIMUM_AUTH_LINE: Final = 12288
@@ -40,6 +42,13 @@ MAXIMUM_AUTH_LINE: Final = 12288
 _SENDER_OK: Final = b"250 2.1.0 Sender ok\r\n"
 _RECIPIENT_OK: Final = b"250 2.1.5 Recipient ok\r\n"
 _GO_AHEAD: Final = b"354 End data with <CRLF>.<CRLF>\r\n"
+
+
+@lru_cache(maxsize=64)
+def _ehlo_reply(settings: ServerSettings, encrypted: bool) -> bytes:
+    """The reply to EHLO: the same for every session of a listener."""
+    offered = advertise(settings.offer(encrypted=encrypted))
+    return reply(250, None, settings.hostname, *offered).encode()
 
 
 class ServerProtocol(Commands):
@@ -76,7 +85,8 @@ class ServerProtocol(Commands):
     def greet(self, greeting: Reply | None = None) -> None:
         """Open the session with 220, or refuse it with `greeting` (554, 421)."""
         if greeting is None:
-            greeting = reply(220, None, f"{self.settings.hostname} ESMTP Waypost")
+            self._out.append(f"220 {self.settings.hostname} ESMTP Waypost\r\n".encode())
+            return
         self._out.append(greeting.encode())
         if not greeting.is_positive:
             self._close()
@@ -228,14 +238,7 @@ class ServerProtocol(Commands):
         if not self.extended:
             self._out.append(b"250 %b\r\n" % self.settings.hostname.encode())
             return
-        self._out.append(
-            reply(
-                250,
-                None,
-                self.settings.hostname,
-                *advertise(self.settings.offer(encrypted=self.encrypted)),
-            ).encode()
-        )
+        self._out.append(_ehlo_reply(self.settings, self.encrypted))
 
     def _expect_auth(self) -> None:
         if self._pending != "auth":
