@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from waypost.smtp.framing import has_bare_line_end, normalise_line_ends
+from waypost.smtp.framing import DOT_LINE, has_bare_line_end, normalise_line_ends
 
 FINAL_DOT: Final = b".\r\n"
 
@@ -54,7 +54,8 @@ def stuff_whole(content: bytes, *, normalise: bool = False) -> bytes:
         content = normalise_line_ends(content)
     else:
         check_line_ends(content)
-    content = content.replace(b"\r\n.", b"\r\n..")
+    if DOT_LINE.search(content) is not None:
+        content = content.replace(b"\r\n.", b"\r\n..")
     ending = FINAL_DOT if content.endswith(b"\r\n") or not content else b"\r\n.\r\n"
     if content.startswith(b"."):
         return b"".join((b".", content, ending))
@@ -120,7 +121,9 @@ class DotStuffer:
         opens_line = self._lines.at_line_start
         passed = self._lines.feed(data)
         # A piece cannot end between CR and LF here, so CRLF "." is whole in it or opens it.
-        stuffed = passed.replace(b"\r\n.", b"\r\n..")
+        stuffed = passed
+        if DOT_LINE.search(passed) is not None:
+            stuffed = passed.replace(b"\r\n.", b"\r\n..")
         return b"." + stuffed if opens_line and passed.startswith(b".") else stuffed
 
     def finish(self) -> bytes:
