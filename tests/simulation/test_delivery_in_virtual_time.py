@@ -217,6 +217,42 @@ class TestConnections:
 
         in_virtual_time(story)
 
+    def test_are_few_for_a_quick_peer_and_idle_ones_join_for_a_slow_one(self) -> None:
+        async def story(clock: VirtualClock) -> None:
+            world = World(clock, [route(limits=RouteLimits(connections_per_destination=8))])
+            world.network.latency = 0.001
+            peer = world.peer()
+            await world.start()
+            for _ in range(100):
+                await world.submit("b@example.org")
+            await clock.sleep(1.0)
+            assert len(peer.received) == 100
+            assert peer.sessions <= 2
+            world.network.latency = 0.2
+            for _ in range(30):
+                await world.submit("b@example.org")
+            await clock.sleep(8.0)
+            assert len(peer.received) == 130
+            assert peer.most_sessions > 2
+
+        in_virtual_time(story)
+
+    def test_content_is_not_sent_blindly_over_one_that_was_idle(self) -> None:
+        async def story(clock: VirtualClock) -> None:
+            world = World(clock, [route()])
+            peer = world.peer(Fault("mail", "drop", after=1), None)
+            await world.start()
+            await world.settled(await world.submit("b@example.org"), 5.0)
+            await clock.sleep(5.0)
+            second = await world.submit("b@example.org")
+            await world.settled(second, 5.0)
+            # The peer ended the connection: it goes over another at once, and in no doubt.
+            (attempt,) = await world.attempts(second)
+            assert not attempt.uncertain
+            assert len(peer.received) == 2
+
+        in_virtual_time(story)
+
     def test_that_the_peer_closed_while_idle_cost_no_attempt(self) -> None:
         async def story(clock: VirtualClock) -> None:
             world = World(clock, [route()])
