@@ -15,7 +15,7 @@ from waypost.config.model import Settings
 from waypost.config.problems import resembling
 from waypost.config.section import Section
 
-UNDOCUMENTED: Final = frozenset({"panel", "workers"})
+UNDOCUMENTED: Final = frozenset({"panel"})
 """Accepted, as the commands have flags for them, and without effect on what the relay does."""
 
 

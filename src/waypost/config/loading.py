@@ -24,6 +24,7 @@ from waypost.config.model import LogFormat, LogLevel, Settings
 from waypost.config.problems import ConfigurationError, Problem, dotted
 from waypost.config.section import Section
 from waypost.config.shape import checked
+from waypost.config.sharing import CannotShare, assignments, settings_of
 from waypost.delivery.route import Route
 from waypost.mail.address import InvalidAddress, domain_to_ascii
 from waypost.service import ServiceSettings
@@ -118,11 +119,16 @@ def load(path: Path | None, environment: Mapping[str, str], flags: Flags) -> Con
         build.check_listeners(settings, report)
     if not faulty & {"delivery"}:
         build.check_delivery(settings, report)
-    if settings.workers > 1:
-        report(("workers",), "must be 1: the relay runs in one process", None)
     if problems:
         raise ConfigurationError(sorted(problems, key=_by_place))
-    return Configuration(settings, _origins(settings, layers), build.service(settings, routes))
+    service = build.service(settings, routes)
+    try:
+        for mine in assignments(service.spool.directory, settings.workers):
+            settings_of(service, mine)
+    except CannotShare as fault:
+        report(("workers",), str(fault), None)
+        raise ConfigurationError(problems) from fault
+    return Configuration(settings, _origins(settings, layers), service)
 
 
 def _by_place(problem: Problem) -> tuple[int, int]:

@@ -58,7 +58,7 @@ class Settings(Section):
         default_in(ServiceSettings, "retention"), "How long finished messages stay in the log."
     )
     panel: Panel | None = Field(default=None)
-    workers: Positive = Field(default=1)
+    workers: Positive = setting(1, "Processes that share the work and the limits.")
     listener: Annotated[tuple[ListenerSection, ...], BeforeValidator(array)] = ()
     tls: TlsSection = TlsSection()
     access: AccessSection = AccessSection()

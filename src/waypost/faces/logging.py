@@ -22,8 +22,14 @@ _LEVELS = {
 }  # fmt: skip
 
 
-def configure_logging(form: LogFormat = "console", level: LogLevel = "info") -> None:
-    """Set up the logging of this process."""
+def configure_logging(
+    form: LogFormat = "console", level: LogLevel = "info", worker: str = ""
+) -> None:
+    """Set up the logging of this process; `worker` names it where a relay has several."""
+
+    def named(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {**event, "worker": worker} if worker else event
+
     colours = form == "console" and sys.stderr.isatty()
     last: structlog.typing.Processor
     if form == "json":
@@ -32,6 +38,7 @@ def configure_logging(form: LogFormat = "console", level: LogLevel = "info") -> 
         last = structlog.dev.ConsoleRenderer(colors=colours, pad_event_to=0)
     structlog.configure(
         processors=[
+            named,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             _harmless,

@@ -45,6 +45,8 @@ class ListenerSettings:
     kind: ListenerKind
     server: ServerSettings
     implicit_tls: bool = False
+    shared: bool = False
+    """Several processes listen on this port; the system spreads the connections over them."""
     proxy_from: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     """Addresses that must, and alone may, send a PROXY header."""
 
@@ -117,6 +119,7 @@ class Listener:
                 address.port,
                 backlog=BACKLOG,
                 reuse_address=os.name == "posix",
+                reuse_port=self.settings.shared or None,
             )
         )
 

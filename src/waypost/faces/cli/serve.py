@@ -8,11 +8,15 @@ configuration again: routes and certificates change, listeners stay.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import datetime as dt
 import gc
+import json
 import os
 import signal
 import sqlite3
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -21,15 +25,18 @@ import typer
 
 from waypost.administration import Administration
 from waypost.config import Configuration, ConfigurationError, Flags, load
+from waypost.config.sharing import Assignment, CannotShare, assignments, settings_of
 from waypost.delivery.routing import InvalidRouting
 from waypost.faces.cli.relay import control_socket
 from waypost.faces.cli.start_faults import start_fault
+from waypost.faces.cli.supervisor import Supervisor
 from waypost.faces.cli.welcome import options_for, own_name, welcome
 from waypost.faces.control_server import ControlServer
 from waypost.faces.logging import configure_logging
+from waypost.net.clock import SystemClock
 from waypost.relay.activation import activated_sockets
-from waypost.relay.certificates import CertificateFault
-from waypost.service import Service
+from waypost.relay.certificates import CertificateFault, self_signed
+from waypost.service import Service, ServiceSettings
 from waypost.spool.sqlite import SpoolInUse
 
 WRONG_CONFIGURATION: Final = 2
@@ -60,6 +67,10 @@ def serve(
     hostname: Annotated[
         str | None, typer.Option(help="The name to greet with.", metavar="NAME")
     ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the work.", metavar="N", min=1)
+    ] = None,
+    assignment: Annotated[str | None, typer.Option(hidden=True)] = None,
 ) -> None:
     """Accept mail, keep it, deliver it.
 
@@ -68,19 +79,53 @@ def serve(
     """
     flags = Flags(
         listen=tuple(listen or ()), route=route, spool=spool, hostname=hostname,
-        panel=None, workers=None,
+        panel=None, workers=workers,
     )  # fmt: skip
     try:
         configuration = load(config, os.environ, flags)
     except ConfigurationError as fault:
         typer.echo(str(fault), err=True)
         raise typer.Exit(WRONG_CONFIGURATION) from None
-    configure_logging(configuration.log_format, configuration.log_level)
+    mine = _Assigned.read(assignment) if assignment is not None else None
+    configure_logging(
+        configuration.log_format, configuration.log_level, mine.assignment.name if mine else ""
+    )
+    wanted = assignments(configuration.service.spool.directory, configuration.workers)
+    if mine is None and len(wanted) > 1:
+        raise typer.Exit(_supervise(configuration, wanted))
     try:
-        _run(_Process(configuration, config, flags))
+        _run(_Process(configuration, config, flags, mine))
     except (SpoolInUse, sqlite3.Error, OSError, CertificateFault) as fault:
         typer.echo(f"waypost cannot start: {start_fault(fault)}", err=True)
         raise typer.Exit(CANNOT_START) from None
+
+
+@dataclass(frozen=True, slots=True)
+class _Assigned:
+    """What the supervisor has told a worker: its part, and the ends of two pipes."""
+
+    assignment: Assignment
+    ready: int
+    """Written to when all listeners are up."""
+    lifeline: int
+    """At its end when the supervisor is gone."""
+
+    @classmethod
+    def read(cls, text: str) -> _Assigned:
+        told = json.loads(text)
+        ready, lifeline = told.pop("ready"), told.pop("lifeline")
+        return cls(Assignment(**told), ready, lifeline)
+
+
+def _supervise(configuration: Configuration, wanted: list[Assignment]) -> int:
+    """Run several workers; the exit code."""
+    service = configuration.service
+    if service.certificate is None:
+        # Made once, and not by each worker at the same time.
+        now = dt.datetime.fromtimestamp(SystemClock().now(), dt.UTC)
+        self_signed(service.data / "tls", service.hostname, now)
+    given = sys.argv[sys.argv.index("serve") + 1 :]
+    return Supervisor(given, wanted).run(lambda: print("ready", file=sys.stderr, flush=True))
 
 
 def _run(process: _Process) -> None:
@@ -98,8 +143,15 @@ def _run(process: _Process) -> None:
 class _Process:
     """The relay as a process: signals, reload, the control socket."""
 
-    def __init__(self, configuration: Configuration, path: Path | None, flags: Flags) -> None:
+    def __init__(
+        self,
+        configuration: Configuration,
+        path: Path | None,
+        flags: Flags,
+        mine: _Assigned | None = None,
+    ) -> None:
         self._configuration = configuration
+        self._mine = mine
         self._path = path
         self._flags = flags
         self._stop = asyncio.Event()
@@ -108,29 +160,49 @@ class _Process:
 
     async def main(self) -> None:
         """Run until a signal. Raises what keeps it from starting."""
-        configuration = self._configuration
-        service = self._service = Service(configuration.service_settings())
+        settings = self._settings(self._configuration)
+        service = self._service = Service(settings)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         await service.start(activated_sockets(os.environ))
-        control = ControlServer(
-            Administration(service), control_socket(configuration.service.spool.directory)
-        )
+        control = ControlServer(Administration(service), control_socket(settings.spool.directory))
         try:
             await control.start()
-            options = options_for(self._path, self._flags.spool)
-            for line in welcome(service, own_name(), options):
-                typer.echo(line)
-            sys.stdout.flush()
-            print("ready", file=sys.stderr, flush=True)
+            self._tell_ready(service)
             await self._stop.wait()
         finally:
             self._log.info("stopping")
             await control.stop()
             await service.stop()
             self._log.info("stopped")
+
+    def _settings(self, configuration: Configuration) -> ServiceSettings:
+        settings = configuration.service_settings()
+        return settings if self._mine is None else settings_of(settings, self._mine.assignment)
+
+    def _tell_ready(self, service: Service) -> None:
+        mine = self._mine
+        if mine is None or mine.assignment.share == 1:
+            options = options_for(self._path, self._flags.spool)
+            spool = self._configuration.service.spool.directory
+            for line in welcome(service, spool, own_name(), options):
+                typer.echo(line)
+            sys.stdout.flush()
+        if mine is None:
+            print("ready", file=sys.stderr, flush=True)
+            return
+        with contextlib.suppress(BrokenPipeError):  # nobody waits for one that was started again
+            os.write(mine.ready, b"ready")
+        os.close(mine.ready)
+        asyncio.get_running_loop().add_reader(mine.lifeline, self._orphaned)
+
+    def _orphaned(self) -> None:
+        assert self._mine is not None
+        asyncio.get_running_loop().remove_reader(self._mine.lifeline)
+        self._log.error("the supervisor is gone; stopping")
+        self._end()
 
     def _end(self) -> None:
         if self._stop.is_set():
@@ -142,8 +214,10 @@ class _Process:
         assert self._service is not None
         try:
             configuration = load(self._path, os.environ, self._flags)
-            self._service.reload(configuration.service_settings().routes)
-        except (ConfigurationError, InvalidRouting, CertificateFault, OSError) as fault:
+            self._service.reload(self._settings(configuration).routes)
+        except (
+            ConfigurationError, CannotShare, InvalidRouting, CertificateFault, OSError,
+        ) as fault:  # fmt: skip
             self._log.error("the new configuration is not used", why=str(fault))
             return
         self._configuration = configuration

@@ -12,15 +12,17 @@ from waypost.delivery.route import NextHop, Smarthost
 from waypost.service import Service
 
 
-def welcome(service: Service, command: str = "waypost", options: str = "") -> Iterator[str]:
-    """The lines to print. `command` is how this program is called, `options` what its other
-    commands need to find this relay."""
+def welcome(
+    service: Service, spool: Path, command: str = "waypost", options: str = ""
+) -> Iterator[str]:
+    """The lines to print. `spool` is where mail is kept, `command` how this program is called,
+    `options` what its other commands need to find this relay."""
     bound = [(listener.kind, place) for listener in service.listeners for place in listener.bound]
     for kind, place in bound:
         yield f"listening on {place} ({_KINDS[kind]})"
     for route in service.engine.routing.routes:
         yield f"route {route.name}: {', '.join(map(_hop, route.via))}"
-    yield f"mail is kept in {service.settings.spool.directory}"
+    yield f"mail is kept in {spool}"
     if service.spool.admission(1) is not None:
         yield (
             "NO MAIL IS ACCEPTED NOW: the disk of the spool has less room than spool.minimum_free, "
