@@ -25,7 +25,14 @@ def lines_of(tmp_path: Path, route: str | None = None, file: str = "") -> list[s
     async def started() -> list[str]:
         await service.start()
         try:
-            return list(welcome(service, ".venv/bin/waypost", options_for(config, None)))
+            return list(
+                welcome(
+                    service,
+                    service.settings.spool.directory,
+                    ".venv/bin/waypost",
+                    options_for(config, None),
+                )
+            )
         finally:
             await service.stop(0.1)
 
