@@ -11,13 +11,15 @@ from __future__ import annotations
 import os
 import tomllib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
 from waypost.faces.cli.failure import TEMPORARY, UNREACHABLE, WRONG_USAGE, Failure, fail, say
+from waypost.faces.cli.shards import Shards, shard_folders
 from waypost.faces.control_client import ControlClient, NoRelay
 
 if TYPE_CHECKING:
@@ -65,7 +67,9 @@ class IdleRelay:
 
     is_running = False
 
-    def __init__(self, configuration: Configuration, runner: asyncio.Runner) -> None:
+    def __init__(
+        self, configuration: Configuration, runner: asyncio.Runner, directory: Path
+    ) -> None:
         from waypost.administration import Administration
         from waypost.delivery.routing import RoutingTable
         from waypost.net.clock import SystemClock
@@ -74,7 +78,7 @@ class IdleRelay:
         settings = configuration.service_settings()
         now = SystemClock().now
         self._runner = runner
-        self.spool: SqliteSpool = SqliteSpool(settings.spool, now)
+        self.spool: SqliteSpool = SqliteSpool(replace(settings.spool, directory=directory), now)
         self._administration = Administration.over_spool(
             self.spool, now, RoutingTable(settings.routes)
         )
@@ -117,27 +121,42 @@ def open_relay(config: Path | None, spool: str | None) -> Iterator[Relay]:
     if folder is None:
         configuration = load_configuration(config, spool)
         folder = configuration.service.spool.directory
-    running = RunningRelay(control_socket(folder))
-    try:
-        running.ask("about")
-    except NoRelay:
-        pass
-    else:
-        yield running
+    shards = shard_folders(folder) or [folder]
+    running = {shard: found for shard in shards if (found := _running(shard)) is not None}
+    if len(shards) == 1 and running:
+        yield running[folder] if folder in running else running[shards[0]]
         return
-    configuration = configuration or load_configuration(config, spool)
-    with _open_spool(configuration) as idle:
-        yield idle
+    with ExitStack() as opened:
+        relays: list[Relay] = []
+        for shard in shards:
+            if shard in running:
+                relays.append(running[shard])
+                continue
+            configuration = configuration or load_configuration(config, spool)
+            idle = _open_spool(configuration, shard, quietly=bool(running))
+            relays.append(opened.enter_context(idle))
+        yield relays[0] if len(relays) == 1 else Shards(relays)
+
+
+def _running(shard: Path) -> RunningRelay | None:
+    """The relay that works on a shard, if it answers."""
+    relay = RunningRelay(control_socket(shard))
+    try:
+        relay.ask("about")
+    except NoRelay:
+        return None
+    return relay
 
 
 @contextmanager
-def _open_spool(configuration: Configuration) -> Iterator[IdleRelay]:
+def _open_spool(
+    configuration: Configuration, directory: Path, *, quietly: bool
+) -> Iterator[IdleRelay]:
     import asyncio
     import sqlite3
 
     from waypost.spool.sqlite import SpoolInUse
 
-    directory = configuration.service.spool.directory
     if not (directory / "spool.sqlite").exists():
         fail(
             f"no relay is running, and there is no spool in {directory} yet; start one with "
@@ -145,7 +164,7 @@ def _open_spool(configuration: Configuration) -> Iterator[IdleRelay]:
             UNREACHABLE,
         )
     with asyncio.Runner() as runner:
-        idle = IdleRelay(configuration, runner)
+        idle = IdleRelay(configuration, runner, directory)
         try:
             runner.run(idle.spool.open())
         except SpoolInUse as fault:
@@ -156,7 +175,8 @@ def _open_spool(configuration: Configuration) -> Iterator[IdleRelay]:
             )
         except sqlite3.Error as fault:
             fail(f"the spool {directory} cannot be opened: {fault}", TEMPORARY)
-        say(f"waypost: no relay is running; working on the spool {directory}")
+        if not quietly:
+            say(f"waypost: no relay is running; working on the spool {directory}")
         try:
             yield idle
         finally:

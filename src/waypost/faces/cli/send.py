@@ -8,6 +8,7 @@ import os
 import random
 import secrets
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,6 +31,7 @@ from waypost.faces.cli.relay import (
     load_configuration,
 )
 from waypost.faces.cli.send_result import exit_code, print_outcomes, result_document
+from waypost.faces.cli.shards import shard_folders
 from waypost.faces.control_client import ControlClient, NoRelay, Refused
 from waypost.faces.message import Composed, InvalidMessage, Parts, compose
 from waypost.net.clock import SystemClock
@@ -152,11 +154,13 @@ def _submission(configuration: Configuration) -> Smarthost:
     """The first listener that takes mail from applications: as bound where the relay tells it,
     else as the configuration says. Raises Failure."""
     kinds = [(one.kind, one.address.text) for one in configuration.service.listeners]
-    try:
-        about = ControlClient(control_socket(configuration.service.spool.directory)).ask("about")
-        kinds = [(one["kind"], one["address"]) for one in about["listeners"]]
-    except (NoRelay, Refused):
-        pass  # the attempt to connect will tell
+    spool = configuration.service.spool.directory
+    for shard in shard_folders(spool) or [spool]:
+        with suppress(NoRelay, Refused):  # the attempt to connect will tell
+            about = ControlClient(control_socket(shard)).ask("about")
+            if about["listeners"]:
+                kinds = [(one["kind"], one["address"]) for one in about["listeners"]]
+                break
     # One in the clear first: on this machine nobody listens, and every relay has its certificate
     # made for another name than localhost.
     for wanted in ("submission", "submissions"):
