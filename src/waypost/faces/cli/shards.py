@@ -11,7 +11,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from waypost.faces.cli.failure import CHECKED_BAD, Failure
 from waypost.faces.control_client import Refused
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from waypost.faces.cli.relay import Relay
 
 Document = dict[str, Any]
+
+_Answer = TypeVar("_Answer")
 
 
 def shard_folders(spool: Path) -> list[Path]:
@@ -61,7 +63,7 @@ class Shards:
     def _of_one(self, do: str, arguments: Document) -> Document:
         return self._first(lambda relay: relay.ask(do, **arguments))
 
-    def _first(self, ask: Callable[[Relay], Any]) -> Any:
+    def _first(self, ask: Callable[[Relay], _Answer]) -> _Answer:
         """The answer of the first shard that has one."""
         missing: Failure | Refused | None = None
         for relay in self._relays:
