@@ -97,3 +97,15 @@ def test_a_suppressed_address_is_refused_by_every_worker(relay: RelayProcess) ->
 
 def test_send_finds_the_listener_that_the_workers_share(relay: RelayProcess) -> None:
     ask(relay, "send", "--from", "a@example.com", "--to", "b@there.example", "--text", "Hi")
+
+
+def test_the_log_is_cut_to_the_newest_messages_of_all_workers(relay: RelayProcess) -> None:
+    newest = {row["id"] for row in rows(relay)[:5]}
+    events = document(relay, "log", "--limit", "5")["events"]
+    assert {event["id"] for event in events} == newest
+    assert [event["at"] for event in events] == sorted(event["at"] for event in events)
+
+
+def test_nothing_is_followed_while_no_worker_runs(relay: RelayProcess) -> None:
+    relay.stop()
+    ask(relay, "log", "--follow", code=69)

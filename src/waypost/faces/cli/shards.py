@@ -7,30 +7,27 @@ and a page's cursor says at which shard it stands.
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-from waypost.faces.cli.failure import CHECKED_BAD, Failure
-from waypost.faces.control_client import Refused
+from waypost.faces.cli.failure import UNREACHABLE, fail
 
 if TYPE_CHECKING:
     from waypost.faces.cli.relay import Relay
 
 Document = dict[str, Any]
 
-_Answer = TypeVar("_Answer")
-
 
 def shard_folders(spool: Path) -> list[Path]:
     """Where the shards of a spool are: the folder itself, folders of workers below it, or both
     after the number of workers has changed. Empty where there is no spool yet."""
-    found = [spool] if (spool / "spool.sqlite").exists() else []
-    return found + sorted(
-        path for path in spool.glob("worker-*") if (path / "spool.sqlite").exists()
-    )
+    # os.path: a folder of another user is one without shards here; its socket says what is wrong.
+    folders = [spool, *sorted(spool.glob("worker-*"))]
+    return [path for path in folders if os.path.exists(path / "spool.sqlite")]  # noqa: PTH110
 
 
 class Shards:
@@ -53,28 +50,27 @@ class Shards:
         if for_ever:
             yield from self._follow(do, arguments)
         elif do == "source":
-            yield from self._first(lambda relay: list(relay.stream(do, **arguments)))
+            yield from self._holder(str(arguments["id"])).stream(do, **arguments)
         else:
+            newest = self.ask("messages", filter=arguments["filter"])["messages"]
+            shown = {message["id"] for message in newest}
             every = [one for relay in self._relays for one in relay.stream(do, **arguments)]
-            yield from sorted(every, key=lambda event: str(event.get("at", "")))
+            yield from sorted(
+                (event for event in every if event["id"] in shown), key=lambda event: event["at"]
+            )
 
     # --- one message ------------------------------------------------------------------------
 
     def _of_one(self, do: str, arguments: Document) -> Document:
-        return self._first(lambda relay: relay.ask(do, **arguments))
+        return self._holder(str(arguments["id"])).ask(do, **arguments)
 
-    def _first(self, ask: Callable[[Relay], _Answer]) -> _Answer:
-        """The answer of the first shard that has one."""
-        missing: Failure | Refused | None = None
+    def _holder(self, message: str) -> Relay:
+        """The shard that has a message; any, which will say so, where none has."""
+        wanted = {"ids": [message], "limit": 1}
         for relay in self._relays:
-            try:
-                return ask(relay)
-            except (Failure, Refused) as fault:
-                if fault.code != CHECKED_BAD:
-                    raise
-                missing = fault  # this shard does not know the message
-        assert missing is not None
-        raise missing
+            if relay.ask("messages", filter=wanted)["messages"]:
+                return relay
+        return self._relays[0]
 
     # --- lists ------------------------------------------------------------------------------
 
@@ -149,16 +145,19 @@ class Shards:
 
     def _in_each(self, do: str, arguments: Document) -> Document:
         replies = [relay.ask(do, **arguments) for relay in self._relays]
-        merged = {"changed": max(one["changed"] for one in replies)}
+        merged: Document = {"changed": replies[0]["changed"]}
         if "unknown" in replies[0]:
             nowhere = set(replies[0]["unknown"]).intersection(*(one["unknown"] for one in replies))
             merged["unknown"] = [one for one in replies[0]["unknown"] if one in nowhere]
+            merged["changed"] = len(arguments["addresses"]) - len(merged["unknown"])
         return merged
 
     # --- what happens -----------------------------------------------------------------------
 
     def _follow(self, do: str, arguments: Document) -> Iterator[Document]:
         """The events of all workers as they come; ends with the first of them."""
+        if not self.is_running:
+            fail("no relay is running, so nothing happens that could be followed", UNREACHABLE)
         events: queue.Queue[Document | BaseException] = queue.Queue(10_000)
 
         def listen(relay: Relay) -> None:
