@@ -180,23 +180,36 @@ class Engine:
 
     def _plan_many(self, envelope: Envelope, user: str | None, now: float) -> Plan:
         """The same for several recipients: those that go the same way go together."""
-        open_parts: dict[tuple[str, str], tuple[Lane, list[int]]] = {}
-        parts: list[tuple[Lane, list[int] | None]] = []
-        starts = not self._stopping
-        expire_after = 0.0
-        for number, recipient in enumerate(envelope.recipients):
-            domain = domain_of(recipient.address)
-            route = self._route(envelope.reverse_path, recipient.address, user, now)
-            lane = self._keeper.lane(route, domain)
-            part = open_parts.get(lane.key)
-            if part is None or len(part[1]) >= route.limits.recipients_per_transaction:
-                part = open_parts[lane.key] = (lane, [])
-                parts.append(part)
-                expire_after = max(expire_after, route.expire_after)
-            part[1].append(number)
-            starts = starts and self._starts(lane, domain, now)
-        starts = starts and self._memory.messages + len(parts) <= self.settings.window
-        return Plan(parts, starts, expire_after)
+        addresses = [recipient.address for recipient in envelope.recipients]
+        parts = self._by_lane(envelope.reverse_path, addresses, user, now)
+        starts = (
+            not self._stopping
+            and self._memory.messages + len(parts) <= self.settings.window
+            and all(
+                self._starts(lane, domain_of(addresses[number]), now)
+                for lane, numbers in parts
+                for number in numbers
+            )
+        )
+        expire_after = max(lane.route.expire_after for lane, _ in parts)
+        return Plan([*parts], starts, expire_after)
+
+    def _by_lane(
+        self, sender: str, addresses: Sequence[str], user: str | None, now: float
+    ) -> list[tuple[Lane, list[int]]]:
+        """Lanes with the places of the addresses that take them, no more in one than a
+        transaction may have."""
+        parts: list[tuple[Lane, list[int]]] = []
+        open_parts: dict[tuple[str, str], list[int]] = {}
+        for place, address in enumerate(addresses):
+            route = self._route(sender, address, user, now)
+            lane = self._keeper.lane(route, domain_of(address))
+            places = open_parts.get(lane.key)
+            if places is None or len(places) >= route.limits.recipients_per_transaction:
+                places = open_parts[lane.key] = []
+                parts.append((lane, places))
+            places.append(place)
+        return parts
 
     def _route(self, sender: str, recipient: str, user: str | None, now: float) -> Route:
         """The route to take now: quotas that are used up lead elsewhere."""
@@ -240,14 +253,13 @@ class Engine:
             kept,
             message.message_id,
         )
-        started = plan.starts and not self._stopping
         if plan.starts and self._stopping:
             self._memory.take(whole)
             self._keeper.unmark([whole])
             return
         for lane, numbers in plan.parts:
             part = whole if numbers is None else part_of(whole, numbers)
-            self._admit_part(lane, part, now, started=started)
+            self._admit_part(lane, part, now, started=plan.starts)
 
     def _admit_part(self, planned: Lane, part: QueuedMessage, now: float, *, started: bool) -> None:
         lane = self._keeper.still(planned)
@@ -391,17 +403,8 @@ class Engine:
 
     def _place(self, domain: str, message: QueuedMessage, now: float) -> None:
         """Put a loaded message into its lanes."""
-        parts: list[tuple[Lane, list[int]]] = []
-        open_parts: dict[tuple[str, str], tuple[Lane, list[int]]] = {}
-        for place, recipient in enumerate(message.recipients):
-            sender = message.envelope.reverse_path
-            route = self._route(sender, recipient.address, message.user, now)
-            lane = self._keeper.lane(route, domain)
-            part = open_parts.get(lane.key)
-            if part is None or len(part[1]) >= route.limits.recipients_per_transaction:
-                part = open_parts[lane.key] = (lane, [])
-                parts.append(part)
-            part[1].append(place)
+        addresses = [recipient.address for recipient in message.recipients]
+        parts = self._by_lane(message.envelope.reverse_path, addresses, message.user, now)
         for lane, places in parts:
             if lane.blocked_until > now or len(lane.ready) >= self.settings.lane_window:
                 lane.park(domain, message.identifier)

@@ -124,12 +124,9 @@ class LaneKeeper:
             lane.leaving = True
             self._to_disk(lane)
             self._unpark(lane)
-            armed += lane.armed
-            lane.armed.clear()
             if lane.connections or lane.arming:
                 self._leaving.add(lane)
-            for courier in (*lane.idle, *lane.busy):
-                courier.retire()
+            armed += _end(lane)
         return armed
 
     def is_active(self) -> bool:
@@ -142,10 +139,7 @@ class LaneKeeper:
         self.stopping = True
         armed: list[QueuedMessage] = []
         for lane in (*self.lanes.values(), *self._leaving):
-            armed += lane.armed
-            lane.armed.clear()
-            for courier in (*lane.idle, *lane.busy):
-                courier.retire()
+            armed += _end(lane)
         return armed
 
     async def break_off(self) -> None:
@@ -171,17 +165,13 @@ class LaneKeeper:
         while lane.ready:
             message = lane.ready.pop()
             self._memory.release(message)
-            for domain in domains_of(message):
-                lane.park(domain, message.identifier)
+            _park(lane, message)
 
     def _unpark(self, lane: Lane) -> None:
         """There is room: what is on disk may be loaded."""
-        assert self.backlog is not None
-        if lane.parked:
-            now = self._clock.now()
-            parked, lane.parked = lane.parked, {}
-            for domain in parked:
-                self.backlog.wake(domain, now)
+        parked, lane.parked = lane.parked, {}
+        for domain in parked:
+            self.wake(domain)
 
     # --- messages to connections ------------------------------------------------------------
 
@@ -283,14 +273,11 @@ class LaneKeeper:
         self._keep(self._open_and_wake(lane, courier))
 
     def _give_up_an_idle_one(self, lane: Lane) -> None:
-        """Close the connection that has been idle the longest, of this route if it can be."""
+        """Close the connection of the same route that has been idle the longest."""
         name = lane.route.name
-        for courier in self._idle:
-            if courier.lane.route.name == name:
-                break
-        else:
-            return  # `gone` of any busy one will come
-        courier.retire()
+        courier = next((one for one in self._idle if one.lane.route.name == name), None)
+        if courier is not None:  # else `gone` of any busy one will come
+            courier.retire()
 
     async def _open_and_wake(self, lane: Lane, courier: Courier) -> None:
         transcript = Transcript(self._clock.monotonic())
@@ -346,8 +333,7 @@ class LaneKeeper:
         self._to_disk(lane)
         while lane.armed:
             message = lane.armed.pop()
-            for domain in domains_of(message):
-                lane.park(domain, message.identifier)
+            _park(lane, message)
             self._arming.unmark((message,))
         self._look_again(lane, lane.blocked_until - now)
 
@@ -483,6 +469,21 @@ class LaneKeeper:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._log.error("delivery failed", exc_info=task.exception())
+
+
+def _end(lane: Lane) -> list[QueuedMessage]:
+    """Its connections end after their transaction. Returns what was armed and has not begun."""
+    armed = [*lane.armed]
+    lane.armed.clear()
+    for courier in (*lane.idle, *lane.busy):
+        courier.retire()
+    return armed
+
+
+def _park(lane: Lane, message: QueuedMessage) -> None:
+    """A message waits on disk until its lane has room."""
+    for domain in domains_of(message):
+        lane.park(domain, message.identifier)
 
 
 def _never_began(outcome: TransactionOutcome, broken: ConnectionBroken | None) -> bool:
