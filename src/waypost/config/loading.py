@@ -24,7 +24,7 @@ from waypost.config.model import LogFormat, LogLevel, Settings
 from waypost.config.problems import ConfigurationError, Problem, dotted
 from waypost.config.section import Section
 from waypost.config.shape import checked
-from waypost.config.sharing import CannotShare, assignments, settings_of
+from waypost.config.sharing import Assignment, CannotShare, assignments, settings_of
 from waypost.delivery.route import Route
 from waypost.mail.address import InvalidAddress, domain_to_ascii
 from waypost.service import ServiceSettings
@@ -42,6 +42,8 @@ class Configuration:
     """By dotted key, where its value came from: "default", "waypost.toml:12",
     "environment WAYPOST_ROUTE", "flag --route"."""
     service: ServiceSettings = field(repr=False)
+    processes: tuple[Assignment, ...]
+    """The processes that the relay needs: its workers, and those that empty shards left over."""
 
     def service_settings(self) -> ServiceSettings:
         """What the service is made of."""
@@ -123,12 +125,13 @@ def load(path: Path | None, environment: Mapping[str, str], flags: Flags) -> Con
         raise ConfigurationError(sorted(problems, key=_by_place))
     service = build.service(settings, routes)
     try:
-        for mine in assignments(service.spool.directory, settings.workers):
+        processes = assignments(service.spool.directory, settings.workers)
+        for mine in processes:
             settings_of(service, mine)
     except CannotShare as fault:
         report(("workers",), str(fault), None)
         raise ConfigurationError(problems) from fault
-    return Configuration(settings, _origins(settings, layers), service)
+    return Configuration(settings, _origins(settings, layers), service, tuple(processes))
 
 
 def _by_place(problem: Problem) -> tuple[int, int]:

@@ -80,11 +80,6 @@ class Lane:
         """Connections open or being opened."""
         return len(self.idle) + len(self.busy) + len(self.opening)
 
-    @property
-    def waiting(self) -> int:
-        """Messages in memory that have not begun."""
-        return len(self.ready) + self.arming + len(self.armed)
-
     def needs_another(self) -> bool:
         """Whether the line is too long for the connections that are at work: another is to join.
 

@@ -22,7 +22,7 @@ Invariants that every spool keeps:
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Protocol
@@ -327,6 +327,17 @@ class SpoolCounts:
     damaged: int
     oldest_queued: float | None
     bytes_used: int
+
+    @classmethod
+    def of(
+        cls,
+        by_state: Mapping[RecipientState, int],
+        oldest_queued: float | None,
+        bytes_used: int,
+    ) -> SpoolCounts:
+        """The counts from the numbers of recipients by state."""
+        numbers = {state.name.lower(): by_state.get(state, 0) for state in RecipientState}
+        return cls(**numbers, oldest_queued=oldest_queued, bytes_used=bytes_used)
 
 
 SetAside = Callable[[int, str], None]

@@ -179,17 +179,8 @@ class MemoryQuestions(ABC):
     async def counts(self) -> SpoolCounts:
         """Totals."""
         by_state = Counter(r.state for m in self._durable.messages.values() for r in m.recipients)
-        return SpoolCounts(
-            queued=by_state[RecipientState.QUEUED],
-            held=by_state[RecipientState.HELD],
-            delivered=by_state[RecipientState.DELIVERED],
-            bounced=by_state[RecipientState.BOUNCED],
-            expired=by_state[RecipientState.EXPIRED],
-            cancelled=by_state[RecipientState.CANCELLED],
-            damaged=by_state[RecipientState.DAMAGED],
-            oldest_queued=min((m.new.received_at for m, _ in self._queued()), default=None),
-            bytes_used=self._bytes_used(),
-        )
+        oldest = min((m.new.received_at for m, _ in self._queued()), default=None)
+        return SpoolCounts.of(by_state, oldest, self._bytes_used())
 
     async def captured(self, limit: int, before: int | None = None) -> list[Captured]:
         """What the sandbox has caught, newest first."""

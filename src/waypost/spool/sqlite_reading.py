@@ -344,23 +344,12 @@ def attempts(connection: sqlite3.Connection, message: int) -> list[AttemptRecord
 
 def counts(connection: sqlite3.Connection) -> SpoolCounts:
     """Totals by state, and how much is kept."""
-    by_state = dict.fromkeys(RecipientState, 0)
-    for state, number in connection.execute("SELECT state, count(*) FROM recipient GROUP BY state"):
-        by_state[RecipientState(state)] = number
+    rows = connection.execute("SELECT state, count(*) FROM recipient GROUP BY state")
+    by_state = {RecipientState(state): number for state, number in rows}
     (oldest,) = connection.execute(
         f"SELECT min(received_at) FROM message WHERE id IN ({_WAITING_MESSAGES})"
     ).fetchone()
-    return SpoolCounts(
-        queued=by_state[RecipientState.QUEUED],
-        held=by_state[RecipientState.HELD],
-        delivered=by_state[RecipientState.DELIVERED],
-        bounced=by_state[RecipientState.BOUNCED],
-        expired=by_state[RecipientState.EXPIRED],
-        cancelled=by_state[RecipientState.CANCELLED],
-        damaged=by_state[RecipientState.DAMAGED],
-        oldest_queued=oldest,
-        bytes_used=used_pages(connection)[0],
-    )
+    return SpoolCounts.of(by_state, oldest, used_pages(connection)[0])
 
 
 def used_pages(connection: sqlite3.Connection) -> tuple[int, int]:

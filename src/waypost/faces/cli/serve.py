@@ -25,7 +25,7 @@ import typer
 
 from waypost.administration import Administration
 from waypost.config import Configuration, ConfigurationError, Flags, load
-from waypost.config.sharing import Assignment, CannotShare, assignments, settings_of
+from waypost.config.sharing import Assignment, CannotShare, settings_of
 from waypost.delivery.routing import InvalidRouting
 from waypost.faces.cli.relay import control_socket
 from waypost.faces.cli.start_faults import start_fault
@@ -90,9 +90,8 @@ def serve(
     configure_logging(
         configuration.log_format, configuration.log_level, mine.assignment.name if mine else ""
     )
-    wanted = assignments(configuration.service.spool.directory, configuration.workers)
-    if mine is None and len(wanted) > 1:
-        raise typer.Exit(_supervise(configuration, wanted))
+    if mine is None and len(configuration.processes) > 1:
+        raise typer.Exit(_supervise(configuration))
     try:
         _run(_Process(configuration, config, flags, mine))
     except (SpoolInUse, sqlite3.Error, OSError, CertificateFault) as fault:
@@ -117,7 +116,7 @@ class _Assigned:
         return cls(Assignment(**told), ready, lifeline)
 
 
-def _supervise(configuration: Configuration, wanted: list[Assignment]) -> int:
+def _supervise(configuration: Configuration) -> int:
     """Run several workers; the exit code."""
     service = configuration.service
     if service.certificate is None:
@@ -125,7 +124,9 @@ def _supervise(configuration: Configuration, wanted: list[Assignment]) -> int:
         now = dt.datetime.fromtimestamp(SystemClock().now(), dt.UTC)
         self_signed(service.data / "tls", service.hostname, now)
     given = sys.argv[sys.argv.index("serve") + 1 :]
-    return Supervisor(given, wanted).run(lambda: print("ready", file=sys.stderr, flush=True))
+    return Supervisor(given, configuration.processes).run(
+        lambda: print("ready", file=sys.stderr, flush=True)
+    )
 
 
 def _run(process: _Process) -> None:
