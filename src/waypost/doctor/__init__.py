@@ -1,0 +1,1 @@
+"""Finds out why mail does not go: probes, their evidence, one cause and its fix."""
