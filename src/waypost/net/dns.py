@@ -20,11 +20,14 @@ import dns.exception
 import dns.flags
 import dns.message
 import dns.name
+import dns.rdata
 import dns.rdatatype
+import dns.rdtypes.ANY.CNAME
 import dns.rdtypes.ANY.MX
 import dns.rdtypes.ANY.PTR
 import dns.rdtypes.ANY.SOA
 import dns.rdtypes.ANY.TXT
+import dns.rdtypes.IN.SRV
 import dns.resolver
 import dns.reversename
 import idna
@@ -35,6 +38,7 @@ from waypost.net.resolver import (
     MailExchanger,
     NoSuchDomain,
     NoSuchRecord,
+    Records,
     ResolutionFailure,
     ResolutionTemporaryFailure,
 )
@@ -85,6 +89,8 @@ class _Kept:
     preferences: tuple[int, ...] = ()
     """Of MX records, parallel to `values`."""
     failure: ResolutionFailure | None = None
+    authenticated: bool = False
+    """The name server set AD."""
 
 
 class DnsResolver:
@@ -166,6 +172,15 @@ class DnsResolver:
     async def text(self, name: str) -> tuple[str, ...]:
         """See Resolver.text."""
         return (await self._ask(_ascii(name, "TXT"), "TXT")).values
+
+    async def records(self, name: str, record_type: str) -> Records:
+        """See Resolver.records."""
+        kept = await self._ask(_ascii(name, record_type), record_type)
+        values = kept.values
+        if kept.preferences:
+            rows = zip(kept.preferences, values, strict=True)
+            values = tuple(f"{preference} {host}".rstrip() for preference, host in rows)
+        return Records(values, kept.authenticated)
 
     def forget(self) -> None:
         """Ask everything anew, as after the configuration was read again. Raises OSError."""
@@ -250,6 +265,8 @@ class DnsResolver:
             return failed(
                 NoSuchRecord, "there is no such record", _absence(absent.kwargs.get("response"))
             )
+        except dns.rdatatype.UnknownRdatatype as fault:
+            raise ValueError(f"there is no record type {record_type}") from fault
         except (dns.name.EmptyLabel, dns.name.LabelTooLong, dns.name.NameTooLong) as fault:
             return failed(NoSuchDomain, f"it is no domain name: {fault}", ABSENCE_WITHOUT_SOA)
         except dns.resolver.LifetimeTimeout:
@@ -276,6 +293,8 @@ class DnsResolver:
             stub.timeout = self._server_seconds
             # Room for a large MX or TXT answer in one packet; TCP follows where it is cut.
             stub.use_edns(0, 0, 1232)
+            # "Tell me whether you have validated it" (RFC 6840 5.7), without the signatures.
+            stub.set_flags(dns.flags.RD | dns.flags.AD)
             self._stub = stub
         return stub
 
@@ -292,8 +311,19 @@ def _records(answer: dns.resolver.Answer, until: float) -> _Kept:
         elif isinstance(record, dns.rdtypes.ANY.TXT.TXT):
             values.append(b"".join(record.strings).decode("utf-8", "backslashreplace"))
         else:
-            values.append(record.to_text())
-    return _Kept(until, tuple(values), tuple(preferences))
+            values.append(_presentation(record))
+    authenticated = bool(answer.response.flags & dns.flags.AD)
+    return _Kept(until, tuple(values), tuple(preferences), authenticated=authenticated)
+
+
+def _presentation(record: dns.rdata.Rdata) -> str:
+    """Names in it in lower case and without their final dot."""
+    if isinstance(record, dns.rdtypes.ANY.CNAME.CNAME):
+        return record.target.to_text(omit_final_dot=True).lower()
+    if isinstance(record, dns.rdtypes.IN.SRV.SRV):
+        target = record.target.to_text(omit_final_dot=True).rstrip(".").lower() or "."
+        return f"{record.priority} {record.weight} {record.port} {target}"
+    return record.to_text()
 
 
 def _absence(response: object) -> float:

@@ -40,6 +40,18 @@ class MailExchanger:
     host: str
 
 
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The records of one name and type, in presentation form (RFC 1035 5.1), names in lower case
+    and without their final dot. TXT: the text itself, its strings joined, without quotes.
+    """
+
+    values: tuple[str, ...]
+    authenticated: bool = False
+    """The resolver vouches for them by DNSSEC: it set AD (RFC 4035 3.2.3). Worth as much as the
+    resolver and the way to it are."""
+
+
 class Resolver(Protocol):
     """What delivery and policy ask the DNS. All raise ResolutionFailure."""
 
@@ -57,3 +69,8 @@ class Resolver(Protocol):
 
     async def text(self, name: str) -> tuple[str, ...]:
         """The TXT records of `name`, each with its strings joined."""
+
+    async def records(self, name: str, record_type: str) -> Records:
+        """The records of `name` of any type, such as "SRV", "TLSA" or "CNAME", as the DNS has
+        them: in the answer's order, without /etc/hosts. An alias is followed, except for "CNAME".
+        """

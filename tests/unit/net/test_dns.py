@@ -17,10 +17,12 @@ import pytest
 from waypost.net.clock import Timer
 from waypost.net.dns import ABSENCE_KEPT, FAILURE_KEPT, DnsResolver
 from waypost.net.hosts_file import parse_hosts
+from waypost.net.records import TlsAssociation, alias, reverse_name, services, tls_associations
 from waypost.net.resolver import (
     MailExchanger,
     NoSuchDomain,
     NoSuchRecord,
+    Records,
     ResolutionFailure,
     ResolutionTemporaryFailure,
 )
@@ -47,6 +49,9 @@ ZONE = {
     ("xn--bcher-kva.example.", "A"): "300 IN A 192.0.2.8",
     ("1.2.0.192.in-addr.arpa.", "PTR"): "300 IN PTR Mail.Example.COM.",
     ("text.example.", "TXT"): '300 IN TXT "v=spf1 " "-all"|300 IN TXT "other"',
+    ("_submission._tcp.example.com.", "SRV"): "300 IN SRV 0 1 587 Mail.Example.COM.",
+    ("_25._tcp.signed.example.", "TLSA"): "300 IN TLSA 3 1 1 " + "ab" * 32,
+    ("alias.example.", "CNAME"): "300 IN CNAME Both.Example.",
     ("forever.example.", "A"): "2147483647 IN A 192.0.2.9",
     ("local-name.", "A"): "300 IN A 192.0.2.10",
 }
@@ -68,6 +73,10 @@ class Nameserver(asyncio.DatagramProtocol):
         self.asked.append((name, kind))
         answer = dns.message.make_response(question)
         answer.flags |= dns.flags.RA
+        if "signed" in name and question.flags & dns.flags.AD:
+            answer.flags |= dns.flags.AD
+        else:
+            answer.flags &= ~dns.flags.AD
         records = ZONE.get((name, kind), "NXDOMAIN")
         if records == "SERVFAIL":
             answer.set_rcode(dns.rcode.SERVFAIL)
@@ -302,6 +311,68 @@ def test_hosts_entries_are_read_whatever_else_is_in_the_file() -> None:
         "localhost": ("127.0.0.1", "::1"),
         "me.local": ("127.0.0.1", "fe80::1"),
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "record_type", "found"),
+    [
+        ("_submission._tcp.Example.com", "SRV", Records(("0 1 587 mail.example.com",))),
+        ("_25._tcp.signed.example", "TLSA", Records((f"3 1 1 {'ab' * 32}",), authenticated=True)),
+        ("alias.example", "CNAME", Records(("both.example",))),
+        ("both.example", "AAAA", Records(("2001:db8::1",))),
+        ("example.com", "MX", Records(("20 b.example.com", "10 a.example.com"))),
+    ],
+)
+def test_records_of_any_type_come_as_the_dns_has_them(
+    name: str, record_type: str, found: Records
+) -> None:
+    async def story(resolver: DnsResolver, _server: Nameserver, _clock: SetClock) -> Records:
+        return await resolver.records(name, record_type)
+
+    answer = tell(story)
+    assert sorted(answer.values) == sorted(found.values)
+    assert answer.authenticated == found.authenticated
+
+
+def test_an_unknown_record_type_is_a_mistake_of_the_program() -> None:
+    async def story(resolver: DnsResolver, _server: Nameserver, _clock: SetClock) -> None:
+        with pytest.raises(ValueError, match="NONSENSE"):
+            await resolver.records("example.com", "NONSENSE")
+
+    tell(story)
+
+
+def test_typed_records_leave_out_what_has_not_their_form() -> None:
+    resolver = StaticResolver(
+        records={
+            ("_submissions._tcp.x.example", "SRV"): [
+                "10 1 465 late.x.example", "0 1 465 small.x.example", "0 9 465 Big.x.example",
+                "1 465 torn", "5 0 0 .",
+            ],
+            ("_25._tcp.mx.x.example", "TLSA"): ["3 1 1 0A0b", "3 1 1 0A0", "torn"],
+            ("www.x.example", "CNAME"): ["x.example"],
+        },
+        addresses={"x.example": ["192.0.2.1", "2001:db8::1"]},
+        host_names={"192.0.2.1": "x.example"},
+        authenticated=["_25._tcp.mx.x.example"],
+    )  # fmt: skip
+
+    async def story() -> None:
+        found = await services(resolver, "_submissions._tcp.x.example")
+        assert [one.host for one in found] == [
+            "big.x.example", "small.x.example", "", "late.x.example",
+        ]  # fmt: skip
+        assert await tls_associations(resolver, "mx.x.example", 25) == (
+            (TlsAssociation(3, 1, 1, b"\x0a\x0b"),),
+            True,
+        )
+        assert await alias(resolver, "www.x.example") == "x.example"
+        assert (await resolver.records("www.x.example", "AAAA")).values == ("2001:db8::1",)
+        assert await resolver.addresses("www.x.example") == ("192.0.2.1", "2001:db8::1")
+        pointer = await resolver.records(reverse_name("192.0.2.1"), "PTR")
+        assert pointer == Records(("x.example",))
+
+    asyncio.run(story())
 
 
 def test_a_static_resolver_tells_absent_names_from_absent_records() -> None:

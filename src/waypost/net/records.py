@@ -1,0 +1,79 @@
+"""Records of the DNS as values: what the doctor reads from Resolver.records.
+
+A record that does not have the form of its type is left out: it is another's mistake, and the
+records beside it count all the same.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Final
+
+from waypost.net.resolver import Records, Resolver
+
+_SERVICE: Final = re.compile(r"([0-9]{1,5}) ([0-9]{1,5}) ([0-9]{1,5}) (\S+)")
+_ASSOCIATION: Final = re.compile(r"([0-9]{1,3}) ([0-9]{1,3}) ([0-9]{1,3}) ([0-9A-Fa-f ]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One SRV record (RFC 2782): lower priority first; `host` is "" where there is no service."""
+
+    priority: int
+    weight: int
+    port: int
+    host: str
+
+
+@dataclass(frozen=True, slots=True)
+class TlsAssociation:
+    """One TLSA record (RFC 6698 2.1)."""
+
+    usage: int
+    selector: int
+    matching: int
+    data: bytes
+
+
+async def services(resolver: Resolver, name: str) -> tuple[Service, ...]:
+    """The SRV records of a name such as _submission._tcp.example.com, in the order to try them
+    (of one priority the heavier first, so that the answer is the same each time).
+
+    Raises ResolutionFailure.
+    """
+    found = []
+    for value in (await resolver.records(name, "SRV")).values:
+        row = _SERVICE.fullmatch(value)
+        if row is not None:
+            host = row[4].rstrip(".").lower()
+            found.append(Service(int(row[1]), int(row[2]), int(row[3]), host))
+    return tuple(sorted(found, key=lambda one: (one.priority, -one.weight, one.host)))
+
+
+async def alias(resolver: Resolver, name: str) -> str:
+    """The name that a name is an alias of (CNAME). Raises ResolutionFailure."""
+    return (await resolver.records(name, "CNAME")).values[0].rstrip(".").lower()
+
+
+async def tls_associations(resolver: Resolver, host: str, port: int) -> tuple[
+    tuple[TlsAssociation, ...], bool
+]:  # fmt: skip
+    """The TLSA records of a server, and whether they are authenticated.
+
+    Raises ResolutionFailure.
+    """
+    answer: Records = await resolver.records(f"_{port}._tcp.{host}", "TLSA")
+    found = []
+    for value in answer.values:
+        row = _ASSOCIATION.fullmatch(value)
+        if row is not None and len(row[4].replace(" ", "")) % 2 == 0:
+            data = bytes.fromhex(row[4].replace(" ", ""))
+            found.append(TlsAssociation(int(row[1]), int(row[2]), int(row[3]), data))
+    return tuple(found), answer.authenticated
+
+
+def reverse_name(address: str) -> str:
+    """The name under which the PTR record of an IP address lies. Raises ValueError."""
+    return ipaddress.ip_address(address).reverse_pointer
