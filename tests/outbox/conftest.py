@@ -1,0 +1,101 @@
+"""Databases for the outbox: a file of SQLite, and a real PostgreSQL of our own on loopback."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pwd
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from waypost.outbox.store import Connect, OutboxStore, connect_to
+
+
+@dataclass(frozen=True)
+class Application:
+    """An application's database."""
+
+    url: str
+
+    @property
+    def connect(self) -> Connect:
+        return connect_to(self.url)
+
+    @property
+    def store(self) -> OutboxStore:
+        return OutboxStore(self.connect)
+
+    def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        connection = self.connect()
+        with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
+            cursor.execute(statement)
+            found = cursor.fetchall() if cursor.description is not None else []
+            connection.commit()
+            return found
+
+
+def _programs() -> Path:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        pytest.skip("PostgreSQL is not installed")
+    return found[-1].parent
+
+
+@pytest.fixture(scope="session")
+def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The URL of a PostgreSQL server that lives as long as these tests."""
+    programs = _programs()
+    pytest.importorskip("psycopg")
+    place = tmp_path_factory.mktemp("postgresql")
+    prefix: list[str] = []
+    if os.geteuid() == 0:  # it refuses to run as root
+        owner = pwd.getpwnam("postgres")
+        os.chown(place, owner.pw_uid, owner.pw_gid)
+        for folder in place.parents:
+            if folder.owner() == "root" and folder.is_relative_to(tmp_path_factory.getbasetemp()):
+                folder.chmod(0o755)
+        tmp_path_factory.getbasetemp().parent.chmod(0o755)
+        setpriv = shutil.which("setpriv")
+        assert setpriv is not None
+        prefix = [setpriv, f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    data = place / "data"
+    initdb = [programs / "initdb", "-D", data, "-A", "trust", "-U", "waypost", "--no-sync"]
+    subprocess.run([*prefix, *initdb], check=True, capture_output=True, timeout=60, cwd=place)
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
+    control = [programs / "pg_ctl", "-D", data, "-w", "-t", "30", "-l", place / "log"]
+    subprocess.run(
+        [*prefix, *control, "-o", options, "start"],
+        check=True, stdout=sys.stderr, stderr=sys.stderr, timeout=60, cwd=place,
+    )  # fmt: skip
+    try:
+        yield f"postgresql://waypost@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run(
+            [*prefix, *control, "-m", "immediate", "stop"], check=True, capture_output=True,
+            timeout=60, cwd=place,
+        )  # fmt: skip
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def application(request: pytest.FixtureRequest, tmp_path: Path) -> Application:
+    """The same tests over both databases; the table is there and empty."""
+    if request.param == "sqlite":
+        application = Application(f"sqlite:{tmp_path / 'application.sqlite'}")
+    else:
+        application = Application(request.getfixturevalue("postgresql"))
+        application.rows("DROP TABLE IF EXISTS waypost_outbox")
+    store = application.store
+    store.create()
+    store.close()
+    return application
