@@ -1,0 +1,204 @@
+"""Which texts of replies mean what (reply_rules/*.toml).
+
+A row holds the words by which a text is known. Words are plain: no expressions, so that no text
+can make the search slow. " ... " between two of them stands for at most 80 characters.
+
+A text is not held against every row: its runs of four characters are looked up in an index, in
+which each row stands under the rarest run of its words. What it costs depends on the length of the
+text and not on the number of rows.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Final, Literal, get_args
+
+from waypost.knowledge import tables
+from waypost.knowledge.reasons import reasons
+from waypost.smtp.reply import EnhancedStatus
+
+Stage = Literal["greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "content"]
+"""Where a reply came. "content" is what answers the final dot."""
+
+FOLDER: Final = "reply_rules"
+FILES: Final = ("generic",)
+"""In the order in which they are asked: single systems first, what many say last."""
+
+GAP: Final = " ... "
+GAP_CHARACTERS: Final = 80
+_RUN: Final = 4
+"""Characters of the runs that are looked up; no word is shorter."""
+
+_COLUMNS: Final = (
+    "id", "system", "words", "with", "without", "codes", "enhanced", "stages", "weak", "reason",
+    "example", "source",
+)  # fmt: skip
+_CODE: Final = re.compile(r"[245](?:yz|[0-9]{2})")
+_ENHANCED: Final = re.compile(r"[45*]\.(?:\d{1,3}|\*)\.(?:\d{1,3}|\*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """One wording: parts that follow one another."""
+
+    parts: tuple[str, ...]
+
+    def stand_in(self, text: str) -> bool:
+        """Whether the text, in plain words, holds them."""
+        first, *others = self.parts
+        if not others:
+            return first in text
+        start = text.find(first)
+        while start >= 0:
+            if _follow(text, start + len(first), others):
+                return True
+            start = text.find(first, start + 1)
+        return False
+
+
+def _follow(text: str, end: int, parts: Sequence[str]) -> bool:
+    """Whether each part stands not far behind the one before; the nearest is taken."""
+    for part in parts:
+        start = text.find(part, end, end + GAP_CHARACTERS + len(part))
+        if start < 0:
+            return False
+        end = start + len(part)
+    return True
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyRule:
+    """One row."""
+
+    id: str
+    """Stable; shown as what decided."""
+    system: str
+    """Whose words they are; "" for what many say."""
+    words: tuple[Words, ...]
+    also: tuple[str, ...]
+    """One of these must stand in the text too; () for no condition."""
+    without: tuple[str, ...]
+    """None of these may."""
+    codes: tuple[str, ...]
+    enhanced: tuple[str, ...]
+    stages: tuple[Stage, ...]
+    weak: bool
+    """A precise enhanced status code counts for more."""
+    reason: str
+    example: str
+    source: str
+
+    def fits(
+        self, text: str, code: int | None, enhanced: EnhancedStatus | None, stage: Stage | None
+    ) -> bool:
+        """Whether everything but the words agrees. What is not known stands in no row's way."""
+        if self.codes and code is not None:
+            if str(code) not in self.codes and f"{code // 100}yz" not in self.codes:
+                return False
+        if self.enhanced and not (enhanced is not None and _names(self.enhanced, enhanced)):
+            return False
+        if self.stages and stage is not None and stage not in self.stages:
+            return False
+        if self.also and not any(word in text for word in self.also):
+            return False
+        return not any(word in text for word in self.without)
+
+
+def _names(patterns: tuple[str, ...], status: EnhancedStatus) -> bool:
+    given = (str(status.class_), str(status.subject), str(status.detail))
+    return any(
+        all(part in ("*", number) for part, number in zip(one.split("."), given, strict=True))
+        for one in patterns
+    )
+
+
+class RuleSet:
+    """All rows, by rank. Raises FaultyTable."""
+
+    def __init__(self, rules: Sequence[ReplyRule]) -> None:
+        self.rules = tuple(rules)
+        wordings = [(rank, words) for rank, rule in enumerate(self.rules) for words in rule.words]
+        common = Counter(run for _, words in wordings for run in _runs_of_words(words))
+        self._index: dict[str, list[tuple[int, Words]]] = {}
+        for rank, words in wordings:
+            rarest = min(_runs_of_words(words), key=lambda run: (common[run], run))
+            self._index.setdefault(rarest, []).append((rank, words))
+
+    def matching(self, text: str) -> Iterator[ReplyRule]:
+        """The rules whose words stand in the text, in plain words; first those that count most."""
+        found: list[tuple[int, Words]] = []
+        for run in self._index.keys() & set(_runs(text)):
+            found += self._index[run]
+        found.sort(key=lambda one: one[0])
+        last = -1
+        for rank, words in found:
+            if rank != last and words.stand_in(text):
+                last = rank
+                yield self.rules[rank]
+
+
+def _runs(text: str) -> Iterator[str]:
+    return (text[start : start + _RUN] for start in range(len(text) - _RUN + 1))
+
+
+def _runs_of_words(words: Words) -> list[str]:
+    return [run for part in words.parts for run in _runs(part)]
+
+
+@cache
+def reply_rules() -> RuleSet:
+    """The rules, read once."""
+    rules: dict[str, ReplyRule] = {}
+    for name in FILES:
+        table = f"{FOLDER}/{name}.toml"
+        for row in tables.rows(table, "rule"):
+            rule = _rule(table, row)
+            if rule.id in rules:
+                raise tables.FaultyTable(table, row, "has an id that is taken")
+            rules[rule.id] = rule
+    return RuleSet(tuple(rules.values()))
+
+
+_STAGES: Final[Mapping[str, Stage]] = {name: name for name in get_args(Stage)}
+
+
+def _rule(table: str, row: tables.Row) -> ReplyRule:
+    tables.only(table, row, _COLUMNS)
+    words = tables.texts(table, row, "words")
+    also, without = tables.texts(table, row, "with"), tables.texts(table, row, "without")
+    for text in (*words, *also, *without):
+        if text != " ".join(text.lower().split()) and text.strip() != text:
+            raise tables.FaultyTable(table, row, f"{text!r} is not in plain words")
+        if any(len(part) < _RUN for part in text.split(GAP)) and text in words:
+            raise tables.FaultyTable(table, row, f"{text!r} is too short")
+    if not words:
+        raise tables.FaultyTable(table, row, "has no words")
+    codes, enhanced = tables.texts(table, row, "codes"), tables.texts(table, row, "enhanced")
+    if not all(_CODE.fullmatch(code) for code in codes):
+        raise tables.FaultyTable(table, row, "has a code that is neither 4yz nor 450")
+    if not all(_ENHANCED.fullmatch(status) for status in enhanced):
+        raise tables.FaultyTable(table, row, "enhanced is no enhanced status code")
+    stages = tables.texts(table, row, "stages")
+    if not all(stage in _STAGES for stage in stages):
+        raise tables.FaultyTable(table, row, "has an unknown stage")
+    reason = tables.text(table, row, "reason")
+    if reason not in reasons():
+        raise tables.FaultyTable(table, row, "has an unknown reason")
+    return ReplyRule(
+        tables.text(table, row, "id"),
+        tables.text(table, row, "system", ""),
+        tuple(Words(tuple(text.split(GAP))) for text in words),
+        also,
+        without,
+        codes,
+        enhanced,
+        tuple(_STAGES[stage] for stage in stages),
+        tables.truth(table, row, "weak"),
+        reason,
+        tables.text(table, row, "example"),
+        tables.text(table, row, "source"),
+    )
