@@ -39,8 +39,11 @@ from waypost.relay.certificates import ServerCertificates, self_signed
 from waypost.relay.credentials import CredentialStore
 from waypost.relay.intake import IntakeSettings
 from waypost.relay.listener import Listener, ListenerSettings
+from waypost.relay.outboxes import Outboxes, OutboxSettings
 from waypost.relay.peer_limits import PeerLimits, PeerLimitSettings
 from waypost.relay.recipient_policy import RecipientPolicy, RecipientSettings
+from waypost.relay.submission import Submissions
+from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.contract import Recovery, Spool, SpoolRefusal
 from waypost.spool.sqlite import SqliteSettings, SqliteSpool
 
@@ -65,6 +68,8 @@ class ServiceSettings:
     spool: SqliteSettings
     listeners: tuple[ListenerSettings, ...]
     routes: tuple[Route, ...]
+    outboxes: tuple[OutboxSettings, ...] = ()
+    """Of applications, which this process empties."""
     certificate: Path | None = None
     """With `key`; without them a self-signed certificate is made."""
     key: Path | None = None
@@ -73,6 +78,8 @@ class ServiceSettings:
     recipients: RecipientSettings = RecipientSettings()
     intake: IntakeSettings | None = None
     engine: EngineSettings | None = None
+    maximum_size: int = ServerSettings("localhost").maximum_size
+    """Bytes of a message that comes from inside; listeners have limits of their own."""
     idle_seconds: float = 10.0
     """How long a connection without work is kept."""
     timeouts: Mapping[str, float] = field(default_factory=dict)
@@ -142,6 +149,8 @@ class Service:
         self.certificates: ServerCertificates | None = None
         self.listeners: list[Listener] = []
         self.recovery: Recovery | None = None
+        self.submissions: Submissions | None = None
+        self._outboxes: Outboxes | None = None
         self._housekeeping: list[asyncio.Task[None]] = []
         self._quotas_kept = ""
 
@@ -157,6 +166,9 @@ class Service:
             settings.recipients, self.resolver, self.spool.suppression_reason
         )
         intake = settings.intake or IntakeSettings(settings.hostname)
+        self.submissions = Submissions(
+            intake, self.spool, self.engine, recipients, self.clock, settings.maximum_size
+        )
         for one in settings.listeners:
             self.listeners.append(
                 Listener(
@@ -184,6 +196,10 @@ class Service:
                     f"systemd has passed no socket named {name!r}; check the .socket unit"
                 )
             await listener.start(given)
+        self._outboxes = Outboxes(
+            settings.outboxes, self.submissions, self.clock, random.SystemRandom()
+        )
+        self._outboxes.start()
         for work in (self._keep_house(), self._keep_quotas()):
             self._housekeeping.append(asyncio.get_running_loop().create_task(work))
 
@@ -193,6 +209,8 @@ class Service:
             listener.stop_accepting()
         for task in self._housekeeping:
             task.cancel()
+        if self._outboxes is not None:
+            await self._outboxes.stop()
         await self.engine.stop(seconds)
         with contextlib.suppress(SpoolRefusal):
             await self._store_quotas()

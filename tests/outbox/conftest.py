@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import pwd
 import shutil
@@ -10,36 +9,10 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
-
-from waypost.outbox.store import Connect, OutboxStore, connect_to
-
-
-@dataclass(frozen=True)
-class Application:
-    """An application's database."""
-
-    url: str
-
-    @property
-    def connect(self) -> Connect:
-        return connect_to(self.url)
-
-    @property
-    def store(self) -> OutboxStore:
-        return OutboxStore(self.connect)
-
-    def rows(self, statement: str) -> list[tuple[Any, ...]]:
-        connection = self.connect()
-        with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
-            cursor.execute(statement)
-            found = cursor.fetchall() if cursor.description is not None else []
-            connection.commit()
-            return found
+from outbox_database import Application
 
 
 def _programs() -> Path:

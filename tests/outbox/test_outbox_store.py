@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 
 import pytest
-from tests.outbox.conftest import Application
+from outbox_database import CONTENT, ENVELOPE, Application, add
 
 from waypost.outbox import statements
 from waypost.outbox.connections import UnknownConnection, database_of, run
 from waypost.outbox.entry import (
     LeasedEntry,
-    NewEntry,
     Progress,
     Settlement,
     UnreadableEntry,
@@ -21,34 +19,9 @@ from waypost.outbox.entry import (
     results_from_json,
     results_to_json,
 )
-from waypost.outbox.store import OutboxStore, UnknownDatabase, add_values, connect_to
-from waypost.smtp.envelope import Envelope, Recipient
+from waypost.outbox.store import OutboxStore, UnknownDatabase, connect_to
 
-ENVELOPE = Envelope(
-    "shop@example.com",
-    (
-        Recipient("ann@example.org", frozenset({"FAILURE"}), "rfc822;ann@example.org"),
-        Recipient("bob@example.net"),
-    ),
-    smtputf8=True,
-    returned="HDRS",
-    envelope_id="order 17",
-)
-CONTENT = b"Subject: caf\xc3\xa9\r\n\r\n\x00binary\xff\r\n"
 DELIVERED = Progress("ann@example.org", "delivered", "250 2.0.0 Ok", "")
-
-
-def add(application: Application, key: str | None = None, due_at: float = 100.0) -> int | None:
-    """As an application does: in a transaction of its own."""
-    entry = NewEntry(ENVELOPE, CONTENT, 100.0, due_at, 1000.0, key)
-    connection = application.connect()
-    with contextlib.closing(connection):
-        database = database_of(connection)
-        rows = run(
-            database, *statements.rendered(statements.ADD, database.style, add_values(entry))
-        )
-        connection.commit()
-    return rows[0][0] if rows else None
 
 
 def lease(store: OutboxStore, now: float = 100.0, limit: int = 10) -> list[LeasedEntry]:

@@ -11,8 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 
 import pytest
-from tests.outbox.conftest import Application
-from tests.outbox.test_outbox_store import CONTENT, ENVELOPE, add
+from outbox_database import CONTENT, ENVELOPE, Application, add
 
 from waypost.delivery.retry import RetrySchedule
 from waypost.net.clock import SystemClock

@@ -13,6 +13,7 @@ from pydantic import Field
 from waypost.config.kinds import (
     Address,
     Count,
+    Database,
     FilePath,
     NetworkList,
     PatternList,
@@ -20,8 +21,10 @@ from waypost.config.kinds import (
     Seconds,
     SizeAboveZero,
     Truth,
+    UserName,
 )
 from waypost.config.section import WORD, Section, setting
+from waypost.outbox.worker import WorkerSettings
 from waypost.relay.access import LOOPBACK, AccessSettings, ListenerKind
 from waypost.relay.intake import IntakeSettings
 from waypost.relay.peer_limits import PeerLimitSettings
@@ -33,6 +36,7 @@ _ACCESS: Final = AccessSettings()
 _PEERS: Final = PeerLimitSettings()
 _RECIPIENTS: Final = RecipientSettings()
 _INTAKE: Final = IntakeSettings("localhost")
+_WORKER: Final = WorkerSettings()
 
 
 class ListenerSection(Section):
@@ -83,6 +87,26 @@ class ListenerSection(Section):
     dsn: Truth = setting(_SERVER.dsn, "Offer DSN: clients choose their delivery reports.")
     requiretls: Truth = setting(
         _SERVER.require_tls, "Offer REQUIRETLS under TLS: a message may ask for TLS all the way."
+    )
+
+
+class OutboxSection(Section):
+    """[[outbox]]: an application's outbox, whose mail the relay takes. Without any: none."""
+
+    database: Database = Field(
+        description="Where the application keeps it: sqlite:PATH or postgresql://user@host/name "
+        "(the password in PGPASSWORD, in ~/.pgpass or in the URL)."
+    )
+    user: UserName | None = setting(
+        None, "Whose mail it is, for routes and the log.", unset="nobody's"
+    )
+    poll: Seconds = setting(_WORKER.poll_seconds, "Between two looks for new mail.")
+    lease: Seconds = setting(
+        _WORKER.lease_seconds,
+        "After so long without a sign of life, what one relay had begun is another's.",
+    )
+    retention: Seconds = setting(
+        _WORKER.retention, "How long the row of a message that was taken, and its key, are kept."
     )
 
 

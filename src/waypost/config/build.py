@@ -16,12 +16,14 @@ from waypost.delivery.engine import EngineSettings
 from waypost.delivery.retry import RetrySchedule
 from waypost.delivery.route import NextHop, Quotas, Route, RouteLimits, RouteMatch, Strategy
 from waypost.delivery.routing import InvalidRouting, RoutingTable
+from waypost.outbox.worker import WorkerSettings
 from waypost.relay.access import AccessSettings, ListenerKind
 from waypost.relay.authentication import MECHANISMS
 from waypost.relay.certificates import CertificateFault, ServerCertificates
 from waypost.relay.intake import IntakeSettings
 from waypost.relay.listener import ListenerSettings
 from waypost.relay.listener_address import ListenerAddress
+from waypost.relay.outboxes import OutboxSettings
 from waypost.relay.peer_limits import PeerLimitSettings
 from waypost.relay.recipient_policy import RecipientSettings
 from waypost.service import ServiceSettings
@@ -124,6 +126,15 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
         ),
         listeners=tuple(listener(settings, one, hostname) for one in settings.listener),
         routes=routes,
+        outboxes=tuple(
+            OutboxSettings(
+                one.database.url, one.user,
+                WorkerSettings(
+                    poll_seconds=one.poll, lease_seconds=one.lease, retention=one.retention
+                ),
+            )
+            for one in settings.outbox
+        ),
         certificate=settings.tls.certificate,
         key=settings.tls.key,
         access=AccessSettings(
@@ -148,6 +159,7 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
             hostname, delivery.window, delivery.lane_window, delivery.load_at_once,
             delivery.body_memory, delivery.armed,
         ),
+        maximum_size=content.maximum_size,
         idle_seconds=delivery.idle,
         timeouts=settings.timeouts.model_dump(),
         retention=settings.retention,

@@ -148,6 +148,13 @@ def _path(value: object, info: ValidationInfo) -> Path:
     return context.folder / text
 
 
+def _user_name(value: object) -> str:
+    text = _text(value, "the name of a user")
+    if not text or len(text) > 255 or not text.isprintable():
+        raise ValueError("must be the name of a user")
+    return text
+
+
 def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
     text = _text(value, "a network such as 192.0.2.0/24")
     try:
@@ -229,6 +236,31 @@ def _spool(value: object, info: ValidationInfo) -> Path:
     return folder
 
 
+@dataclass(frozen=True, slots=True)
+class OutboxDatabase:
+    """The URL of an application's database, which may hold a password."""
+
+    url: str = field(repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The URL as people may see it."""
+        return redacted(self.url)
+
+
+def _database(value: object, info: ValidationInfo) -> OutboxDatabase:
+    text = _text(value, "a URL such as sqlite:/srv/shop/shop.sqlite")
+    kind, colon, place = text.partition(":")
+    if kind == "sqlite" and colon and place:
+        return OutboxDatabase(f"sqlite:{_path(place, info)}")
+    if kind in ("postgresql", "postgres") and place.startswith("//"):
+        return OutboxDatabase(text)
+    raise ValueError(
+        f"{redacted(text)[:80]!r} is no database of an outbox; write sqlite:PATH, with the "
+        "application's file, or postgresql://user@host/database"
+    )
+
+
 def toml_text(value: object) -> str:
     """A value as TOML writes it."""
     if value is None:
@@ -270,6 +302,7 @@ SecondsOrNever = Annotated[
 PerPeriod = Annotated[Rate, PlainValidator(_rate), Kind("rate", toml_text)]
 FilePath = Annotated[Path, PlainValidator(_path), Kind("path", toml_text)]
 HostName = Annotated[str, PlainValidator(_hostname), Kind("host name", toml_text)]
+UserName = Annotated[str, PlainValidator(_user_name), Kind("user", toml_text)]
 RouteName = Annotated[str, PlainValidator(_route_name), Kind("name of a route", toml_text)]
 Address = Annotated[
     ListenerAddress,
@@ -279,6 +312,9 @@ Address = Annotated[
 Panel = Annotated[str | None, PlainValidator(_panel), Kind("address or off", toml_text)]
 SpoolFolder = Annotated[
     Path, PlainValidator(_spool), Kind("URL", lambda value: toml_text(f"sqlite:{value}"))
+]
+Database = Annotated[
+    OutboxDatabase, PlainValidator(_database), Kind("URL", lambda value: toml_text(value.shown))
 ]
 Hops = Annotated[
     tuple[Annotated[NamedHop, PlainValidator(_hop)], ...],

@@ -11,6 +11,7 @@ from waypost.config.accepting import (
     ContentSection,
     LimitsSection,
     ListenerSection,
+    OutboxSection,
     RecipientsSection,
     TlsSection,
 )
@@ -60,6 +61,7 @@ class Settings(Section):
     panel: Panel | None = Field(default=None)
     workers: Positive = setting(1, "Processes that share the work and the limits.")
     listener: Annotated[tuple[ListenerSection, ...], BeforeValidator(array)] = ()
+    outbox: Annotated[tuple[OutboxSection, ...], BeforeValidator(array)] = ()
     tls: TlsSection = TlsSection()
     access: AccessSection = AccessSection()
     limits: LimitsSection = LimitsSection()

@@ -25,6 +25,11 @@ _LISTENER: Final = """\
 address = "127.0.0.1:2525"
 """
 
+_OUTBOX: Final = """\
+#   [[outbox]]
+#   database = "sqlite:/srv/shop/shop.sqlite"
+"""
+
 _ROUTE: Final = """\
 # A smarthost, with its password from the environment:
 #   via = "smtp://${SMTP_USER}:${SMTP_PASSWORD}@smtp.example.com:587"
@@ -91,6 +96,9 @@ def commented_file(name: str = "waypost.toml") -> str:
             text += _LISTENER
         elif section == "route":
             text += _ROUTE
+        elif section == "outbox":
+            text += _OUTBOX + _example(own)
+            continue
         elif section:
             text += f"[{section}]\n"
         for key in own:
@@ -101,6 +109,18 @@ def commented_file(name: str = "waypost.toml") -> str:
                 text += f"# {key.path[-1]} = {key.default}\n"
             else:
                 text += f"# {key.path[-1]} is not set: {key.unset}\n"
+    return text
+
+
+def _example(own: list[Key]) -> str:
+    """The keys of a table that is only there when somebody wants it."""
+    text = ""
+    for key in own:
+        if key.field.is_required():
+            continue
+        text += "#\n" + _comment(key.field.description or "")
+        stated = f"= {key.default}" if key.default else f"is not set: {key.unset}"
+        text += f"#   {key.path[-1]} {stated}\n"
     return text
 
 

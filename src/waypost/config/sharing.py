@@ -97,6 +97,7 @@ def settings_of(settings: ServiceSettings, mine: Assignment) -> ServiceSettings:
         settings,
         spool=spool,
         listeners=tuple(_listeners(settings.listeners, mine)),
+        outboxes=settings.outboxes if mine.share == 1 else (),
         routes=tuple(_route(route, mine) for route in settings.routes),
         limits=_peer_limits(settings.limits, mine),
         engine=replace(

@@ -19,7 +19,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, TypeVar
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 from waypost.outbox import statements
 from waypost.outbox.connections import Database, count, database_of, run
@@ -49,15 +49,16 @@ class UnknownDatabase(ValueError):
     """A database's URL that is no outbox's."""
 
 
-def connect_to(url: str) -> Connect:
+def connect_to(url: str, *, create: bool = True) -> Connect:
     """What opens a connection to the database of a URL: sqlite:PATH or postgresql://...
 
-    Raises UnknownDatabase.
+    A file that is not there is made, unless `create` is off. Raises UnknownDatabase.
     """
     scheme, _, rest = url.partition(":")
     if scheme == "sqlite" and rest and rest != ":memory:":
         path = unquote(rest.removeprefix("//")) if rest.startswith("///") else rest
-        return lambda: sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
+        name = f"file:{quote(path)}?mode={'rwc' if create else 'rw'}"
+        return lambda: sqlite3.connect(name, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
     if scheme in ("postgresql", "postgres"):
         return lambda: _connect_to_postgresql(url)
     raise UnknownDatabase(
