@@ -9,6 +9,7 @@ is for the addresses of one host: another exchanger is not spoken to because a b
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
@@ -87,6 +88,8 @@ def in_words(error: Exception) -> str:
     if isinstance(error, ssl.SSLError):
         return explain_tls_error(error).text
     if isinstance(error, OSError) and error.strerror:
+        if error.errno and error.strerror.startswith("Connect call failed"):
+            return os.strerror(error.errno)  # asyncio's own words tell only the address
         return error.strerror
     return str(error) or type(error).__name__
 

@@ -1,0 +1,82 @@
+"""The server that a command of the doctor is about, and the login for it."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from waypost.delivery.route import Credentials
+from waypost.delivery.route_url import UrlContext
+from waypost.doctor.line_opening import World
+from waypost.doctor.target import InvalidTarget, ServerTarget, parse_target
+from waypost.faces.cli.failure import WRONG_USAGE, Failure, fail
+from waypost.net.clock import SystemClock
+from waypost.net.dns import DnsResolver
+from waypost.net.network import AsyncioNetwork
+
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        help="host, host:port, smtp://host:587, smtps://host, or a provider such as gmail.",
+        metavar="TARGET",
+    ),
+]
+UserOption = Annotated[
+    str | None, typer.Option("--user", help="Log in as.", metavar="NAME", show_default=False)
+]
+PasswordOption = Annotated[
+    str | None,
+    typer.Option(
+        "--password-env",
+        help="The variable of the environment that holds the password; else it is asked for.",
+        metavar="VARIABLE",
+    ),
+]
+InsecureOption = Annotated[
+    bool, typer.Option("--insecure", help="Take any certificate. What is said may be read.")
+]
+
+
+def named_target(
+    text: str, user: str | None, password_env: str | None, *, insecure: bool
+) -> ServerTarget:
+    """The target with its credentials. Raises Failure."""
+    context = UrlContext(environment=os.environ, read_file=lambda name: Path(name).read_text())
+    try:
+        target = parse_target(text, context, _credentials(user, password_env))
+    except InvalidTarget as fault:
+        raise Failure(str(fault), WRONG_USAGE) from fault
+    return replace(target, hop=replace(target.hop, verify=False)) if insecure else target
+
+
+def real_world() -> World:
+    """The clock, network and names of this machine. Raises Failure."""
+    clock = SystemClock()
+    try:
+        return World(clock, AsyncioNetwork(), DnsResolver(clock))
+    except OSError as fault:
+        raise Failure(f"the hosts file cannot be read: {fault}", WRONG_USAGE) from fault
+
+
+def _credentials(user: str | None, variable: str | None) -> Credentials | None:
+    if user is None:
+        if variable is not None:
+            fail("--password-env needs --user, whose password it is", WRONG_USAGE)
+        return None
+    if variable is not None:
+        password = os.environ.get(variable, "")
+        if not password:
+            fail(f"--password-env: {variable} is not set; set it to the password", WRONG_USAGE)
+    elif sys.stdin.isatty():
+        password = getpass.getpass(f"Password of {user}: ")
+    else:
+        fail("--user needs --password-env where nobody can be asked for a password", WRONG_USAGE)
+    if not user or not password or "\0" in user or "\0" in password:
+        fail("a user name and a password are needed, both without NUL", WRONG_USAGE)
+    return Credentials(user, password)
