@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from typing import Final
 
 from waypost.smtp.auth import AuthenticationFailure, ClientMechanism
@@ -50,10 +49,12 @@ class AuthenticationExchange:
             held, self._held = self._held, None
             return held
         try:
-            response = self._mechanism.respond(base64.b64decode(challenge.text, validate=True))
-        except binascii.Error:
+            decoded = base64.b64decode(challenge.text, validate=True)
+        except ValueError:  # binascii.Error, or a letter beyond US-ASCII
             self.reason = "the server's challenge is not base64"
             return None
+        try:
+            response = self._mechanism.respond(decoded)
         except AuthenticationFailure as failure:
             self.reason = str(failure)
             return None

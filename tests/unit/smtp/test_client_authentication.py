@@ -106,7 +106,7 @@ def test_an_initial_response_too_long_for_the_command_waits_for_an_empty_challen
     assert mechanism.challenges == []
 
 
-@pytest.mark.parametrize("challenge", ["not base64!", "YQ=", "aGVsbG8="])
+@pytest.mark.parametrize("challenge", ["not base64!", "YQ=", "aGVsbG8=", "\x80"])
 def test_a_challenge_without_an_answer_cancels_the_exchange(challenge: str) -> None:
     client = ready("AUTH LOGIN")
     client.authenticate(Scripted("LOGIN", None))
