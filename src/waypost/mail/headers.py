@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from waypost.mail.encoded_words import decode_encoded_words, displayable
+from waypost.values import unguarded
 
 MAXIMUM_DISPLAYED: Final = 500
 """Characters of a decoded field, unless the caller says otherwise."""
@@ -50,6 +51,7 @@ class TooManyFields(HeaderFault):
     """More fields than allowed."""
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class HeaderBlock:
     """What a scan has found."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 from datetime import UTC, datetime, tzinfo
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Final
 
 MAXIMUM_HELLO: Final = 255
@@ -66,6 +67,20 @@ def received_field(
     that none learns of another (RFC 5321 7.2). `hostname`, `protocol`, `identifier` and `date`
     are ours and stand as they are.
     """
+    wanted = ""
+    if recipient is not None:
+        if not _HARMLESS_RECIPIENT.fullmatch(recipient):
+            recipient = _UNSAFE_RECIPIENT.sub("?", recipient)
+        wanted = f"\r\n\tfor <{recipient}>"
+    return (
+        f"{_received_from(hello_name, client_address, tls)}"
+        f"\tby {hostname} with {protocol} id {identifier}{wanted};\r\n\t{date}\r\n"
+    ).encode()
+
+
+@lru_cache(maxsize=256)
+def _received_from(hello_name: str, client_address: str, tls: str) -> str:
+    """The first lines of the field: the same for all messages of a connection."""
     if not _HARMLESS_PEER.fullmatch(hello_name) or len(hello_name) > MAXIMUM_HELLO:
         hello_name = _UNSAFE.sub("?", hello_name[:MAXIMUM_HELLO])
     if client_address.startswith("unix"):
@@ -75,12 +90,4 @@ def received_field(
             client_address = _UNSAFE.sub("?", client_address)  # a zone: fe80::1%eth0
         client = f"[IPv6:{client_address}]" if ":" in client_address else f"[{client_address}]"
     secured = f"\r\n\t({_UNSAFE_COMMENT.sub('?', tls)})" if tls else ""
-    wanted = ""
-    if recipient is not None:
-        if not _HARMLESS_RECIPIENT.fullmatch(recipient):
-            recipient = _UNSAFE_RECIPIENT.sub("?", recipient)
-        wanted = f"\r\n\tfor <{recipient}>"
-    return (
-        f"Received: from {hello_name or 'unknown'} ({client}){secured}\r\n"
-        f"\tby {hostname} with {protocol} id {identifier}{wanted};\r\n\t{date}\r\n"
-    ).encode()
+    return f"Received: from {hello_name or 'unknown'} ({client}){secured}\r\n"

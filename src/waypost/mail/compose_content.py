@@ -1,0 +1,373 @@
+"""A message as the bytes that a server is given, without holding all of it.
+
+`content_of` writes a message into a `ContentSource`: pieces of bytes, and attachments that are read
+and encoded when their turn comes. The same bytes can be asked for again, so that a message can be
+hashed for a signature, sent, and sent once more.
+
+What differs from the standard library's generator, on purpose:
+
+- Bcc is never written (RFC 5322 3.6.3).
+- A field in US-ASCII is folded at spaces only, and a word too long for a line stays whole: the
+  generator would make encoded words of a long address of List-Unsubscribe, which no mail program
+  reads.
+- A value with a line break that no fold is, or with a NUL, is refused, whoever set it.
+- A body line beyond 998 octets (RFC 5322 2.1.1), or a NUL in a body, makes its part
+  quoted-printable.
+- Boundaries are made of the Message-ID, so the same message gives the same bytes.
+"""
+
+from __future__ import annotations
+
+import binascii
+import hashlib
+import io
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from email.errors import MessageError
+from email.generator import BytesGenerator
+from email.message import Message
+from email.policy import Policy
+from typing import Any, Final, TypeAlias
+
+from waypost.mail.compose_attachments import Attachment, FilePart
+from waypost.mail.compose_faults import InvalidMessage
+from waypost.smtp.framing import has_bare_line_end, normalise_line_ends
+
+CHUNK: Final = 65536
+MAXIMUM_LINE: Final = 998
+"""Octets of a line without its CRLF (RFC 5322 2.1.1)."""
+
+_FOLDED_LINE: Final = 78
+
+_NEVER_WRITTEN: Final = ("bcc", "resent-bcc")
+_PLAIN: Final = re.compile(r"[\t -~]*(?:\r?\n[ \t]+[!-~][\t -~]*)*")
+"""US-ASCII, with folds that leave no line of white space (RFC 5322 3.2.2)."""
+
+_BREAK: Final = re.compile(r"[\r\n](?![ \t\n])|\r(?!\n)|\n[ \t]*(?:\n|\Z)|\x00")
+_LINE_END: Final = re.compile(r"\r\n|\r|\n")
+_TYPE: Final = re.compile(r"\s*([A-Za-z0-9.+_-]+/[A-Za-z0-9.+_-]+)\s*(?:;|\Z)")
+_SPACES: Final = re.compile(r"[ \t]+")
+
+Part: TypeAlias = "Message[Any, Any]"
+
+
+@dataclass(frozen=True, slots=True)
+class ContentSource:
+    """The content of a message in CRLF lines, header included, as often as it is asked for."""
+
+    pieces: tuple[bytes | Attachment, ...]
+    size: int = field(init=False)
+    """Octets, as SIZE counts them: before dot-stuffing."""
+    is_8bit: bool = field(init=False)
+    """A body has octets beyond US-ASCII: the server must offer 8BITMIME (RFC 6152)."""
+    needs_smtputf8: bool = False
+    """The header has UTF-8 in it (RFC 6532), because an address has no other form."""
+
+    def __post_init__(self) -> None:
+        size, seven = 0, True
+        for piece in self.pieces:
+            if isinstance(piece, bytes):
+                size += len(piece)
+                seven = seven and piece.isascii()
+            else:
+                size += piece.encoded_size
+        object.__setattr__(self, "size", size)
+        object.__setattr__(self, "is_8bit", not seven)
+
+    @classmethod
+    def of_bytes(cls, content: bytes) -> ContentSource:
+        """What is a message already, in CRLF lines."""
+        header = content.partition(b"\r\n\r\n")[0]
+        return cls((content,), needs_smtputf8=not header.isascii())
+
+    @property
+    def whole(self) -> bytes | None:
+        """All of it where it is in memory; None where a file has to be read."""
+        return self.pieces[0] if len(self.pieces) == 1 and _is_bytes(self.pieces[0]) else None  # type: ignore[return-value]
+
+    @property
+    def header(self) -> bytes:
+        """The header block, with the CRLF of its last field, without the empty line."""
+        first = self.pieces[0] if self.pieces and isinstance(self.pieces[0], bytes) else b""
+        if first.startswith(b"\r\n"):
+            return b""
+        block, empty_line, _ = first.partition(b"\r\n\r\n")
+        return block + b"\r\n" if empty_line else block
+
+    def body_chunks(self) -> Iterator[bytes]:
+        """What is behind the empty line."""
+        skip = len(self.header) + 2
+        for chunk in self.chunks():
+            if skip < len(chunk):
+                yield chunk[skip:] if skip else chunk
+            skip = max(0, skip - len(chunk))
+
+    def chunks(self) -> Iterator[bytes]:
+        """All of it, in blocks of about 64 KiB, or smaller ones.
+
+        Raises OSError and InvalidMessage where an attachment cannot be read as it was: the
+        transaction must not be ended as if it was complete.
+        """
+        for piece in self.pieces:
+            if isinstance(piece, Attachment):
+                yield from piece.encoded()
+            elif len(piece) <= CHUNK:
+                yield piece
+            else:
+                for at in range(0, len(piece), CHUNK):
+                    yield piece[at : at + CHUNK]
+
+    def read(self) -> bytes:
+        """All of it in memory. Raises as `chunks` does."""
+        whole = self.whole
+        return whole if whole is not None else b"".join(self.chunks())
+
+    def with_fields(self, fields: bytes) -> ContentSource:
+        """The same behind more header fields, such as a signature; `fields` are CRLF lines."""
+        if self.pieces and isinstance(self.pieces[0], bytes):
+            return replace(self, pieces=(fields + self.pieces[0], *self.pieces[1:]))
+        return replace(self, pieces=(fields, *self.pieces))
+
+
+def _is_bytes(piece: object) -> bool:
+    return isinstance(piece, bytes)
+
+
+def content_of(message: Part, *, seven_bit: bool = False) -> ContentSource:
+    """Write a message. With `seven_bit` a body in 8bit is encoded, for a server without 8BITMIME;
+    that breaks a signature made before.
+
+    The message is not changed. Raises InvalidMessage.
+    """
+    seed = raw_field(message, "message-id") or "no identifier"
+    policy = message.policy.clone(linesep="\r\n", cte_type="7bit" if seven_bit else "8bit")
+    writer = _Writer(seed, policy)
+    try:
+        writer.write(message, outermost=True)
+    except (UnicodeError, MessageError, LookupError) as fault:
+        raise InvalidMessage("message", f"it cannot be written: {fault}") from fault
+    pieces = writer.joined()
+    source = ContentSource(pieces)
+    return source if source.header.isascii() else replace(source, needs_smtputf8=True)
+
+
+class _Writer:
+    """Walks the parts of one message and collects pieces."""
+
+    def __init__(self, seed: str, policy: Policy[Any]) -> None:
+        self._seed = seed
+        self._policy = policy
+        self._boundaries = 0
+        self._pieces: list[bytes | Attachment] = []
+
+    def joined(self) -> tuple[bytes | Attachment, ...]:
+        """The pieces, neighbours in memory as one."""
+        joined: list[bytes | Attachment] = []
+        run: list[bytes] = []
+        for piece in self._pieces:
+            if isinstance(piece, bytes):
+                run.append(piece)
+                continue
+            if run:
+                joined.append(b"".join(run))
+                run = []
+            joined.append(piece)
+        if run:
+            joined.append(b"".join(run))
+        return tuple(joined)
+
+    def write(self, part: Part, *, outermost: bool = False) -> None:
+        """One part with its header."""
+        kind = content_type(part)
+        payload = _kept_payload(part)
+        if isinstance(part, FilePart) and part.source is not None:
+            self._header(part, outermost=outermost)
+            self._pieces.append(part.source)
+        elif isinstance(part, FilePart) or not isinstance(payload, list):
+            self._leaf(part, outermost=outermost)
+        elif kind.startswith("multipart/") and kind != "multipart/signed":
+            self._multipart(part, payload, outermost=outermost)
+        elif kind == "message/rfc822" and len(payload) == 1:
+            self._header(part, outermost=outermost)
+            self.write(payload[0])
+        else:
+            self._by_the_library(part, outermost=outermost)
+
+    def _header(
+        self, part: Part, *, outermost: bool, changed: dict[str, str] | None = None
+    ) -> None:
+        lines: list[bytes] = []
+        left = dict(changed or {})
+        for name, value in part.raw_items():
+            folded = name.lower()
+            if outermost and folded in _NEVER_WRITTEN:
+                continue
+            if folded in left:
+                lines.append(f"{name}: {left.pop(folded)}\r\n".encode("ascii"))
+            elif changed is None or folded not in changed:
+                lines.append(field_line(name, value, self._policy))
+        lines += [f"{name.title()}: {value}\r\n".encode("ascii") for name, value in left.items()]
+        lines.append(b"\r\n")
+        self._pieces.append(b"".join(lines))
+
+    def _leaf(self, part: Part, *, outermost: bool) -> None:
+        payload = _kept_payload(part)
+        if payload is None:
+            payload = ""
+        if not isinstance(payload, str):
+            self._by_the_library(part, outermost=outermost)
+            return
+        if payload.isascii():
+            octets = payload.encode("ascii")
+        else:
+            try:
+                octets = payload.encode("ascii", "surrogateescape")
+            except UnicodeEncodeError as fault:
+                raise InvalidMessage(
+                    "message",
+                    f"a {part.get_content_type()} part holds letters beyond US-ASCII and is not "
+                    "encoded",
+                    "use EmailMessage.set_content, or set_payload with charset='utf-8'",
+                ) from fault
+            if self._policy.cte_type == "7bit":
+                self._by_the_library(part, outermost=outermost)
+                return
+        if has_bare_line_end(octets):
+            octets = normalise_line_ends(octets)
+        if (_has_long_line(octets) or b"\0" in octets) and _is_unencoded(part):
+            quoted = {"content-transfer-encoding": "quoted-printable"}
+            self._header(part, outermost=outermost, changed=quoted)
+            octets = binascii.b2a_qp(octets, istext=True)
+        else:
+            self._header(part, outermost=outermost)
+        self._pieces.append(octets)
+
+    def _multipart(self, part: Part, children: list[Part], *, outermost: bool) -> None:
+        outer = self._pieces
+        self._pieces = []
+        written: list[list[bytes | Attachment]] = []
+        for child in children:
+            self.write(child)
+            written.append(self._pieces)
+            self._pieces = []
+        self._pieces = outer
+        told = raw_field(part, "content-type")
+        boundary = part.get_boundary() if "boundary" in told.lower() else None
+        if boundary is None:
+            boundary = self._boundary(written)
+            changed = {"content-type": f'{told};\r\n boundary="{boundary}"'}
+            self._header(part, outermost=outermost, changed=changed)
+        else:
+            self._header(part, outermost=outermost)
+        mark = b"--" + boundary.encode("ascii", "surrogateescape")
+        if part.preamble is not None:
+            self._pieces.append(_crlf(part.preamble) + b"\r\n")
+        for pieces in written:
+            self._pieces += [mark + b"\r\n", *pieces, b"\r\n"]
+        if not written:
+            self._pieces.append(mark + b"\r\n\r\n")
+        self._pieces.append(mark + b"--\r\n")
+        if part.epilogue is not None:
+            self._pieces.append(_crlf(part.epilogue))
+
+    def _boundary(self, written: list[list[bytes | Attachment]]) -> str:
+        """One that no part holds. "=_" is in neither base64 nor quoted-printable (RFC 2045 6.7)."""
+        while True:
+            self._boundaries += 1
+            seed = f"{self._boundaries} {self._seed}".encode("utf-8", "surrogateescape")
+            boundary = f"=_waypost_{hashlib.sha256(seed).hexdigest()[:24]}"
+            mark = boundary.encode()
+            if not any(isinstance(one, bytes) and mark in one for part in written for one in part):
+                return boundary
+
+    def _by_the_library(self, part: Part, *, outermost: bool) -> None:
+        """What is signed, encoded again or out of the ordinary, as the standard library writes it.
+        Its header is ours, unless the library has to change it."""
+        written = io.BytesIO()
+        BytesGenerator(written, mangle_from_=False, policy=self._policy).flatten(part)
+        content = written.getvalue()
+        if outermost:
+            end = content.find(b"\r\n\r\n") + 2
+            block = re.sub(
+                rb"(?im)^(?:resent-)?bcc[ \t]*:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*",
+                b"",
+                content[:end],
+            )
+            content = block + content[end:]
+        self._pieces.append(content)
+
+
+def raw_field(part: Part, name: str) -> str:
+    """The value of the first field of this name (in lower case) as it is kept: reading it by the
+    library's way parses it, which takes longer than to write all of an ordinary message."""
+    return next((str(value) for one, value in part.raw_items() if one.lower() == name), "")
+
+
+def content_type(part: Part) -> str:
+    """The type of a part, such as multipart/mixed, in lower case."""
+    found = _TYPE.match(raw_field(part, "content-type"))
+    return found[1].lower() if found is not None else part.get_content_type()
+
+
+def _kept_payload(part: Part) -> Any:
+    """The payload as the library's own generator takes it. `get_payload` would decode a text in
+    8bit, and parses a field on the way."""
+    return part._payload  # type: ignore[attr-defined]
+
+
+def _has_long_line(octets: bytes) -> bool:
+    return len(octets) > MAXIMUM_LINE and max(map(len, octets.split(b"\r\n"))) > MAXIMUM_LINE
+
+
+def _is_unencoded(part: Part) -> bool:
+    encoding = raw_field(part, "content-transfer-encoding").strip().lower()
+    return encoding in ("", "7bit", "8bit", "binary")
+
+
+def field_line(name: str, value: Any, policy: Policy[Any]) -> bytes:
+    """One field as it is written, folded, with its CRLF. Raises InvalidMessage."""
+    text = value if isinstance(value, str) else str(value)
+    if _PLAIN.fullmatch(text) and "=?" not in text:
+        if len(name) + 2 + len(text) <= _FOLDED_LINE:
+            return f"{name}: {text}\r\n".encode("ascii") if "\n" not in text else _kept(name, text)
+        return _kept(name, text)
+    if type(value) is str and _BREAK.search(text):
+        raise InvalidMessage(
+            name,
+            f"the value holds a line break or NUL: {text[:100]!a}",
+            "a header field is one line: remove it, or refuse the input that brought it",
+        )
+    line = policy.fold_binary(name, value)
+    return _LINE_END_OCTETS.sub(b"\r\n", line)
+
+
+_LINE_END_OCTETS: Final = re.compile(rb"\r\n|\r|\n")
+
+
+def _kept(name: str, text: str) -> bytes:
+    """A value in US-ASCII: folds that are there stay, longer lines are folded at spaces."""
+    lines: list[str] = []
+    for line in _LINE_END.split(f"{name}: {text}"):
+        lines += _folded(line) if len(line) > _FOLDED_LINE else [line]
+    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
+
+
+def _folded(line: str) -> list[str]:
+    lines: list[str] = []
+    start, last = 0, 0
+    for space in _SPACES.finditer(line, 1):
+        at = space.start()
+        if at - start > _FOLDED_LINE and last > start:
+            lines.append(line[start:last])
+            start = last
+        if space.end() < len(line) and line[start:at].strip(" \t") and not line[:at].endswith(":"):
+            last = at
+    if len(line) - start > _FOLDED_LINE and last > start:
+        lines.append(line[start:last])
+        start = last
+    return [*lines, line[start:]]
+
+
+def _crlf(text: str) -> bytes:
+    return _LINE_END.sub("\r\n", text).encode("ascii", "surrogateescape")
