@@ -7,7 +7,8 @@
     unix:/path                  a unix socket
     mx:                         directly to each domain's exchangers
     sandbox:                    captures everything
-    gmail, ses:eu-west-1        a provider's preset; gmail://user:pass@ gives credentials
+    gmail, ses:eu-west-1        a provider's preset; gmail://user:pass@ gives credentials,
+                                gmail://user:pass@:465 another one of its ports
 
 Characters that mean something in a URL are percent-encoded in user names and passwords.
 `${NAME}` stands for a variable of the environment; its value is taken as it is. Options follow a
@@ -158,20 +159,25 @@ def _smarthost(url: str, scheme: str, rest: str, context: UrlContext) -> Smartho
 def _from_provider(url: str, provider: Provider, rest: str, context: UrlContext) -> Smarthost:
     if rest.startswith("//"):
         userinfo, region, port, options = _authority(url, rest, context)
-        if port:
-            raise InvalidRouteUrl("gives a port to a provider", url, "the preset has it")
     else:
         region, _, query = rest.partition("?")
         if "@" in region:
             raise InvalidRouteUrl(
                 "has credentials without //", url, f"write it as {provider.name}://user:password@"
             )
-        userinfo, options = None, Options(url, query, _SMARTHOST)
+        userinfo, port, options = None, 0, Options(url, query, _SMARTHOST)
+    chosen = next((one for one in provider.ports if one.number == port), None)
+    if port and chosen is None:
+        known = ", ".join(str(one.number) for one in provider.ports)
+        raise InvalidRouteUrl(
+            "gives a port that the provider does not have", url, f"it has {known}"
+        )
+    chosen = chosen or provider.ports[0]
     try:
         host = provider.host_in(unquote(region).lower())
     except UnsuitableRegion as fault:
         raise InvalidRouteUrl("names no fitting region", url, str(fault)) from fault
-    made = Smarthost(host, provider.port, TlsMode(provider.tls), provider=provider.name)
+    made = Smarthost(host, chosen.number, TlsMode(chosen.tls), provider=provider.name)
     return _with_options(url, made, userinfo, options, context, provider.user)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from waypost.knowledge import tables
 from waypost.knowledge.outcomes import outcome_table
-from waypost.knowledge.providers import UnsuitableRegion, providers
+from waypost.knowledge.providers import TABLES, UnsuitableRegion, providers
 from waypost.knowledge.special_addresses import (
     is_loopback,
     special_network,
@@ -20,7 +20,8 @@ from waypost.knowledge.tls_faults import fault_of_certificate, fault_of_handshak
 
 def test_every_row_has_a_source() -> None:
     for table, name in (
-        ("providers.toml", "provider"),
+        ("providers.toml", "unsupported"),
+        *((table, "provider") for table in TABLES.values()),
         ("outcomes.toml", "reply"),
         ("outcomes.toml", "failure"),
         ("special_addresses.toml", "network"),
