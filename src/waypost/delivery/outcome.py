@@ -28,11 +28,13 @@ from waypost.knowledge.outcomes import (
 from waypost.net.happy_eyeballs import ConnectFailure
 from waypost.net.resolver import NoSuchDomain, NoSuchRecord, ResolutionFailure
 from waypost.smtp.reply import EnhancedStatus, Reply
+from waypost.values import unguarded
 
 MAXIMUM_TEXT: Final = 1000
 """Characters of an outcome's text."""
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What an attempt came to for a recipient, and what to do next."""

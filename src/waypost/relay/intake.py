@@ -19,6 +19,7 @@ from waypost.smtp.envelope import Envelope
 from waypost.smtp.reply import Reply, reply
 from waypost.spool.contract import BodyWriter, NewMessage, Spool, SpoolFull
 from waypost.spool.identifiers import identifier_text
+from waypost.values import unguarded
 
 MAXIMUM_SUBJECT: Final = 200
 """Bytes of the Subject field kept for lists."""
@@ -35,6 +36,7 @@ class IntakeSettings:
     """Received fields from which a message is taken to be in a loop (RFC 5321 6.3)."""
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a transaction comes from, for the trace and the log."""
@@ -60,6 +62,7 @@ class Intake:
         "_identifier",
         "_message_id",
         "_origin",
+        "_past_head",
         "_settings",
         "_spool",
         "_subject",
@@ -83,8 +86,9 @@ class Intake:
         self._dates = dates
         self._envelope = envelope
         self._origin = origin
-        self._head: bytearray | None = bytearray()
-        """Content until its header is whole; None from then on."""
+        self._head = bytearray()
+        """Content until its header is whole."""
+        self._past_head = False
         self._subject = ""
         self._message_id = ""
         self.finishing = False
@@ -96,15 +100,15 @@ class Intake:
 
     def take(self, data: bytes) -> None:
         """Content as it arrives."""
-        head = self._head
-        if head is None:
+        if self._past_head:
             self.writer.write(data)
             return
         if self.refusal is not None:
             return
+        head = self._head
         if not head:
             self._look_at_head(data, whole=False)
-            if self._head is not None and self.refusal is None:
+            if not self._past_head and self.refusal is None:
                 head += data
             return
         # A header that comes in many pieces is looked at when it may be whole, not with each.
@@ -164,9 +168,9 @@ class Intake:
             added += b"Date: %b\r\n" % date.encode()
         if content and not content.startswith(b"\r\n") and not block.starts_with_field:
             added += b"\r\n"  # no header at all: what we add must not swallow the first line
-        self._head = None
-        self.writer.write(added)
-        self.writer.write(content)
+        self._head.clear()
+        self._past_head = True
+        self.writer.write(added + content)
 
     def _refuse(self, refusal: Reply) -> None:
         self.refusal = refusal
@@ -176,9 +180,8 @@ class Intake:
     def finish(self, done: Callable[[Reply | None, str], None]) -> None:
         """The content is whole. `done(None, identifier)` is called when it is durable, and
         `done(refusal, "")` when it is not and never will be."""
-        head = self._head
-        if head is not None and self.refusal is None:
-            self._look_at_head(bytes(head), whole=True)
+        if not self._past_head and self.refusal is None:
+            self._look_at_head(bytes(self._head), whole=True)
         if self.refusal is not None:
             done(self.refusal, "")
             return

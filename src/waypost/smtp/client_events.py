@@ -8,6 +8,7 @@ from waypost.smtp.client_states import Stage
 from waypost.smtp.client_transaction import TransactionOutcome
 from waypost.smtp.extensions import Capabilities
 from waypost.smtp.reply import Reply
+from waypost.values import unguarded
 
 
 @dataclass(slots=True, frozen=True)
@@ -70,6 +71,7 @@ class ContentWanted:
     """`content` is due; with BDAT this comes without a 354."""
 
 
+@unguarded
 @dataclass(slots=True, frozen=True)
 class TransactionFinished:
     """A transaction is over; its outcome changes no more."""

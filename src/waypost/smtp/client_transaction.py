@@ -21,6 +21,7 @@ from waypost.smtp.extensions import Capabilities
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.stuffing import DotStuffer, LineEnds
 from waypost.smtp.xtext import encode_xtext
+from waypost.values import unguarded
 
 _ATOMS = rf'[^<>"@ {UNSPEAKABLE}]+'
 _QUOTED = rf'"(?:[^"\\{UNSPEAKABLE}]|\\[^{UNSPEAKABLE}])*"'
@@ -33,6 +34,7 @@ _NOTIFY: Final = frozenset({"NEVER", "SUCCESS", "FAILURE", "DELAY"})
 DecisiveCommand = Literal["MAIL", "RCPT", "DATA", "content"]
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class Transaction:
     """A message to be handed over."""
@@ -55,6 +57,7 @@ class Transaction:
         return not "".join([recipient.address for recipient in envelope.recipients]).isascii()
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class Decision:
     """What decided a recipient: the reply, and to which command.
@@ -66,6 +69,7 @@ class Decision:
     reply: Reply | None
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class TransactionOutcome:
     """What became of a transaction, as far as the peer told. Never changes."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from waypost.values import unguarded
+
 BodyType = Literal["7BIT", "8BITMIME", "BINARYMIME"]
 Return = Literal["FULL", "HDRS"]
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class Recipient:
     """One forward-path with what RCPT said beside it.
@@ -31,6 +34,7 @@ class Recipient:
         return self.address.rpartition("@")[2]
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class Envelope:
     """One mail transaction. `reverse_path` is "" for the null sender of a notification."""

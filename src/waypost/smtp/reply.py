@@ -11,6 +11,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
+from waypost.values import unguarded
+
 MAXIMUM_LINE: Final = 4096
 """Bytes of one reply line. RFC 5321 4.5.3.1.5 says 512; large providers exceed it."""
 
@@ -30,6 +32,7 @@ class MalformedReply(ValueError):
         super().__init__(f"{reason}: the peer sent {self.evidence!r}")
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class EnhancedStatus:
     """An enhanced status code, class.subject.detail (RFC 3463)."""
@@ -50,6 +53,7 @@ class EnhancedStatus:
         return f"{self.class_}.{self.subject}.{self.detail}"
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class Reply:
     """One reply: its code, its enhanced status if it has one, and its lines without either."""

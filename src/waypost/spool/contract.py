@@ -28,6 +28,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from waypost.smtp.envelope import Envelope
+from waypost.values import unguarded
 
 Done = Callable[[Exception | None], None]
 """Called on the event loop when an operation is durable, or with the reason why it is not."""
@@ -75,6 +76,7 @@ class BodyDamaged(Exception):
     """A body is missing or not what was stored."""
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """A message to append. Times in seconds since the epoch; sizes in bytes."""
@@ -166,6 +168,7 @@ class QueuedMessage:
     message_id: str = ""
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class RecipientResult:
     """What an attempt came to for one recipient."""
@@ -180,6 +183,7 @@ class RecipientResult:
     """From the taxonomy of waypost.knowledge; "" for a success."""
 
 
+@unguarded
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
     """One attempt with its transcript; a row that stays until retention removes it."""
