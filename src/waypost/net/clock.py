@@ -38,13 +38,9 @@ class Clock(Protocol):
 class SystemClock:
     """The clock of this machine and the timers of the running event loop."""
 
-    def now(self) -> float:
-        """Seconds since the epoch, UTC."""
-        return time.time()
-
-    def monotonic(self) -> float:
-        """Seconds since some point; never decreases."""
-        return time.monotonic()
+    # The functions themselves: every message asks a dozen times.
+    now = staticmethod(time.time)
+    monotonic = staticmethod(time.monotonic)
 
     def call_later(self, delay: float, callback: Callable[[], object]) -> Timer:
         """Run `callback` after `delay` seconds."""

@@ -63,8 +63,8 @@ class Session(asyncio.Protocol):
     """See the module. Made by the listener for each connection."""
 
     __slots__ = (
-        "_authentication", "_ended", "_intake", "_introduced", "_paused_by", "_proxy", "_tasks",
-        "_tls_text", "_transport", "address", "deadline", "identity", "listener", "protocol",
+        "_authentication", "_ended", "_intake", "_introduced", "_origin", "_paused_by", "_proxy",
+        "_tasks", "_tls_text", "_transport", "address", "deadline", "identity", "listener", "protocol",
         "refusal", "registered",
     )  # fmt: skip
 
@@ -87,6 +87,8 @@ class Session(asyncio.Protocol):
         """What to greet an introduced client with, where it was one too many."""
         self._ended = False
         self._tls_text = ""
+        self._origin: Origin | None = None
+        """Of the next message; None where it has to be made anew."""
         self._tasks: set[asyncio.Task[None]] | None = None
         self._paused_by = 0
 
@@ -125,6 +127,7 @@ class Session(asyncio.Protocol):
         self._pump()
 
     def _identify(self, user: str | None) -> None:
+        self._origin = None
         self.identity = self.listener.access.identify(
             self.address, self.listener.kind, user, encrypted=self.protocol.encrypted
         )
@@ -216,7 +219,8 @@ class Session(asyncio.Protocol):
     def _pump(self) -> None:
         """Handle what has been received and send what there is to say, in one write."""
         protocol = self.protocol
-        while (event := protocol.next_event()) is not None:
+        next_event = protocol.next_event
+        while (event := next_event()) is not None:
             _HANDLERS[type(event)](self, event)
         transport = self._transport
         if transport is None:
@@ -230,14 +234,14 @@ class Session(asyncio.Protocol):
         if protocol.in_handshake and not self._tasks:
             transport.pause_reading()
             self._start(self._upgrade())
-        elif protocol.waiting and protocol.backlog > MAXIMUM_BACKLOG:
+        elif protocol.backlog > MAXIMUM_BACKLOG and protocol.waiting:
             self._pause(1)
         elif self._paused_by & 1:
             self._resume(1)
-        if out or protocol.in_content:  # half a command buys no time
-            self.deadline = self.listener.clock.monotonic() + (
-                CONTENT_SECONDS if protocol.in_content else COMMAND_SECONDS
-            )
+        if protocol.in_content:
+            self.deadline = self.listener.clock.monotonic() + CONTENT_SECONDS
+        elif out:  # half a command buys no time
+            self.deadline = self.listener.clock.monotonic() + COMMAND_SECONDS
 
     def _close(self, transport: asyncio.Transport) -> None:
         """Close after what is written; a client that does not take it is cut off."""
@@ -287,6 +291,7 @@ class Session(asyncio.Protocol):
     # --- handlers, one for each event -------------------------------------------------------
 
     def _on_hello(self, _event: HelloReceived) -> None:
+        self._origin = None
         self.protocol.accept()
 
     def _on_mail(self, event: MailReceived) -> None:
@@ -340,26 +345,28 @@ class Session(asyncio.Protocol):
         identity = self.identity
         assert identity is not None
         protocol = self.protocol
-        self._intake = Intake(
-            listener.intake_settings,
-            listener.spool,
-            listener.engine,
-            listener.dates,
-            event.envelope,
-            Origin(
+        envelope = event.envelope
+        origin = self._origin
+        if origin is None or envelope.smtputf8:
+            origin = Origin(
                 hello_name=protocol.hello_name,
                 address=self.address,
                 protocol=protocol_name(
                     extended=protocol.extended,
                     secured=protocol.encrypted,
                     authenticated=identity.user is not None,
-                    smtputf8=event.envelope.smtputf8,
+                    smtputf8=envelope.smtputf8,
                 ),
                 tls=self._tls_text,
                 user=identity.user,
                 submission=listener.is_submission,
-            ),
-        )
+            )
+            if not envelope.smtputf8:
+                self._origin = origin
+        self._intake = Intake(
+            listener.intake_settings, listener.spool, listener.engine, listener.dates, envelope,
+            origin,
+        )  # fmt: skip
         protocol.accept()
 
     def _on_piece(self, event: ContentReceived) -> None:

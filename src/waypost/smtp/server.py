@@ -25,16 +25,16 @@ import base64
 from functools import lru_cache
 from typing import Final
 
-from waypost.smtp.envelope import Recipient
+from waypost.smtp.envelope import Envelope, Recipient
 from waypost.smtp.extensions import advertise
 from waypost.smtp.reply import Reply, reply
-from waypost.smtp.server_commands import Commands
+from waypost.smtp.server_commands import ORDINARY, Commands
 from waypost.smtp.server_events import (
     ContentEnded,
     ServerEvent,
 )
 from waypost.smtp.server_settings import ServerSettings
-from waypost.smtp.server_state import Mode
+from waypost.smtp.server_state import COMMAND, DATA, Mode
 
 MAXIMUM_AUTH_LINE: Final = 12288
 """Octets of a line during AUTH (RFC 4954 4)."""
@@ -66,22 +66,6 @@ class ServerProtocol(Commands):
         """Bytes received and not yet read; the driver pauses the socket by it."""
         return len(self._data) - self._at
 
-    @property
-    def closing(self) -> bool:
-        """The connection ends once `take` is sent."""
-        return self._mode is Mode.CLOSED
-
-    @property
-    def in_content(self) -> bool:
-        """The client is sending content."""
-        mode = self._mode
-        return mode is Mode.DATA or mode is Mode.CHUNK or mode is Mode.CHUNK_DISCARD
-
-    @property
-    def in_handshake(self) -> bool:
-        """220 to STARTTLS has been said and TLS is not yet established."""
-        return self._mode is Mode.HANDSHAKE
-
     def greet(self, greeting: Reply | None = None) -> None:
         """Open the session with 220, or refuse it with `greeting` (554, 421)."""
         if greeting is None:
@@ -93,20 +77,15 @@ class ServerProtocol(Commands):
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the peer."""
-        if self._mode is Mode.HANDSHAKE or self._mode is Mode.CLOSED:
+        if self.in_handshake or self.closing:
             return
-        if self._at < len(self._data):
-            self._data = self._data[self._at :] + data
-        else:
-            self._data = data
+        self._data = self._data[self._at :] + data if self._at < len(self._data) else data
         self._at = 0
 
     def take(self) -> bytes:
         """The bytes to send, given out once."""
-        out = self._out
-        data = out[0] if len(out) == 1 else b"".join(out)
-        out.clear()
-        return data
+        out, self._out = self._out, []
+        return out[0] if len(out) == 1 else b"".join(out)
 
     def next_event(self) -> ServerEvent | None:
         """The next thing that happened, or None until more bytes or a decision come."""
@@ -116,15 +95,27 @@ class ServerProtocol(Commands):
             if self._pending is not None:
                 return None
             mode = self._mode
-            if mode is Mode.COMMAND or mode is Mode.AUTH:
-                line = self._line()
-                if line is None:
+            if mode is COMMAND:
+                if self._at >= len(self._data):
                     return None
-                event = self._command(line) if mode is Mode.COMMAND else self._auth_line(line)
-            elif mode is Mode.DATA:
+                ordinary = ORDINARY.match(self._data, self._at)
+                if ordinary is not None:
+                    self._at = ordinary.end()
+                    event = self._ordinary(ordinary)
+                else:
+                    line = self._line()
+                    if line is None:
+                        return None
+                    event = self._command(line)
+            elif mode is DATA:
                 if self._at >= len(self._data):
                     return None
                 event = self._read_data()
+            elif mode is Mode.AUTH:
+                line = self._line()
+                if line is None:
+                    return None
+                event = self._auth_line(line)
             elif mode is Mode.CHUNK or mode is Mode.CHUNK_DISCARD:
                 if self._content.chunk_left and self._at >= len(self._data):
                     return None
@@ -138,7 +129,9 @@ class ServerProtocol(Commands):
         """Give the ordinary answer to the open question; `text` goes into it where one fits."""
         pending = self._pending
         if pending == "mail":
-            self._mail = self._offered_envelope()
+            envelope = self._offered
+            assert isinstance(envelope, Envelope)
+            self._mail = envelope
             self._recipients.clear()
             self._out.append(_SENDER_OK)
         elif pending == "rcpt":
@@ -147,11 +140,11 @@ class ServerProtocol(Commands):
             self._recipients.append(offered)
             self._out.append(_RECIPIENT_OK)
         elif pending == "data":
-            self._mode = Mode.DATA
+            self._turn(DATA)
             self._content.begin_data()
             self._out.append(_GO_AHEAD)
         elif pending == "bdat":
-            self._mode = Mode.CHUNK
+            self._turn(Mode.CHUNK)
             self._content.begin_chunks()
         elif pending == "end":
             self.messages += 1
@@ -162,7 +155,7 @@ class ServerProtocol(Commands):
             self._accept_hello()
         elif pending == "tls":
             self._out.append(b"220 2.0.0 Ready to start TLS\r\n")
-            self._mode = Mode.HANDSHAKE
+            self._turn(Mode.HANDSHAKE)
             self._data, self._at = b"", 0
         elif pending == "verify":
             self._say(252, "2.5.0", text or "Cannot VRFY, send some mail and see")
@@ -194,10 +187,10 @@ class ServerProtocol(Commands):
             # The chunk is on its way: it is read and thrown away before it is answered.
             self._out.pop()
             self._content.refused = decision
-            self._mode = Mode.CHUNK_DISCARD
+            self._turn(Mode.CHUNK_DISCARD)
             self._forget_transaction()
         elif pending == "auth":
-            self._mode = Mode.COMMAND
+            self._turn(Mode.COMMAND)
 
     def disconnect(self, farewell: Reply) -> None:
         """Say 421 (or another last word) at any moment and end the connection."""
@@ -214,19 +207,19 @@ class ServerProtocol(Commands):
         self.identity = None
         self._data, self._at = b"", 0
         self._forget_transaction()
-        self._mode = Mode.COMMAND
+        self._turn(Mode.COMMAND)
 
     def challenge(self, data: bytes) -> None:
         """Go on with AUTH: 334 and the challenge."""
         self._expect_auth()
         self._out.append(b"334 " + base64.b64encode(data) + b"\r\n")
-        self._mode = Mode.AUTH
+        self._turn(Mode.AUTH)
 
     def authenticated(self, identity: str) -> None:
         """AUTH has succeeded as `identity`."""
         self._expect_auth()
         self.identity = identity
-        self._mode = Mode.COMMAND
+        self._turn(Mode.COMMAND)
         self._out.append(b"235 2.7.0 Authentication successful\r\n")
 
     def _accept_hello(self) -> None:
@@ -275,9 +268,9 @@ class ServerProtocol(Commands):
         event, rest = self._content.data(self._data[self._at :] if self._at else self._data)
         self._data, self._at = rest or b"", 0
         if rest is not None:
-            self._mode = Mode.COMMAND
+            self._turn(COMMAND)
             return self._end_content(event)
-        if self._content.hopeless and self._content.refused is not None:
+        if self._content.refused is not None and self._content.hopeless:
             self._fatal(self._content.refused)
         return event
 
@@ -290,7 +283,7 @@ class ServerProtocol(Commands):
             if content.endless and content.refused is not None:
                 self._fatal(content.refused)
             return event
-        self._mode = Mode.COMMAND
+        self._turn(Mode.COMMAND)
         if content.chunk_last:
             return self._end_content(event)
         if content.refused is not None:

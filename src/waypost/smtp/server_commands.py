@@ -13,7 +13,7 @@ from typing import Final
 
 from waypost.smtp.envelope import Envelope, Recipient
 from waypost.smtp.grammar import CommandFault, hello_domain, number, path_and_parameters
-from waypost.smtp.mail_parameters import envelope_from_mail, recipient_from_rcpt
+from waypost.smtp.mail_parameters import Parameters, envelope_from_mail, recipient_from_rcpt
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server_events import (
     AuthenticationCancelled,
@@ -30,12 +30,28 @@ from waypost.smtp.server_events import (
 )
 from waypost.smtp.server_state import Mode, SessionState
 
+# MAIL, RCPT and DATA as most clients write them, framing included. Everything else takes the
+# careful way, which says the same of these.
+_MAILBOX: Final = rb"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@[A-Za-z0-9.-]{1,253}"
+ORDINARY = re.compile(
+    rb"(?i:MAIL FROM):<(" + _MAILBOX + rb")>\r\n|(?i:RCPT TO):<(" + _MAILBOX + rb")>\r\n|DATA\r\n"
+)
+
 _BASE64 = re.compile(rb"(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 _FORBIDDEN: Final = frozenset({"GET", "POST", "PUT", "HEAD", "CONNECT", "OPTIONS", "USER", "A001"})
 
 
 class Commands(SessionState):
     """The handlers of all commands; `COMMANDS` is their table."""
+
+    def _ordinary(self, found: re.Match[bytes]) -> ServerEvent | None:
+        """Do what an ordinary line says."""
+        which = found.lastindex
+        if which is None:
+            return self._on_data("")
+        if which == 1:
+            return self._sender(found[1].decode("ascii"), ())
+        return self._recipient(found[2].decode("ascii"), ())
 
     def _command(self, line: bytes) -> ServerEvent | None:
         """Read one command line."""
@@ -72,6 +88,13 @@ class Commands(SessionState):
         return self._hello("HELO", argument)
 
     def _on_mail(self, argument: str) -> ServerEvent | None:
+        return self._sender(argument, None)
+
+    def _sender(self, path: str, parameters: Parameters | None) -> ServerEvent | None:
+        """MAIL: the path and its parameters; None: `path` is the argument, yet to be read.
+
+        The order of commands is looked at before their syntax.
+        """
         if not self.hello_name:
             return self._refuse(reply(503, "5.5.1", "Say EHLO or HELO first"))
         if self._mail is not None:
@@ -82,7 +105,8 @@ class Commands(SessionState):
                 reply(421, "4.7.0", f"{self.messages} messages on this connection; connect again")
             )
             return None
-        path, parameters = path_and_parameters(argument, "FROM:", null_allowed=True)
+        if parameters is None:
+            path, parameters = path_and_parameters(path, "FROM:", null_allowed=True)
         if parameters or not path.isascii():
             envelope = envelope_from_mail(
                 path, parameters, settings.offer(encrypted=self.encrypted), extended=self.extended
@@ -99,6 +123,10 @@ class Commands(SessionState):
         return MailReceived(envelope)
 
     def _on_rcpt(self, argument: str) -> ServerEvent | None:
+        return self._recipient(argument, None)
+
+    def _recipient(self, path: str, parameters: Parameters | None) -> ServerEvent | None:
+        """RCPT; as `_sender`."""
         mail = self._mail
         if mail is None:
             return self._refuse(reply(503, "5.5.1", "MAIL comes before RCPT"))
@@ -108,7 +136,8 @@ class Commands(SessionState):
             )
         if self._content.in_chunks:
             return self._refuse(reply(503, "5.5.1", "BDAT has begun; no more recipients"))
-        path, parameters = path_and_parameters(argument, "TO:", null_allowed=False)
+        if parameters is None:
+            path, parameters = path_and_parameters(path, "TO:", null_allowed=False)
         if parameters or not path.isascii():
             recipient = recipient_from_rcpt(
                 path, parameters, dsn=self.settings.dsn and self.extended, smtputf8=mail.smtputf8
@@ -159,7 +188,7 @@ class Commands(SessionState):
         if not content.chunk_left and not content.chunk_last and self._too_idle():
             return None
         if content.in_chunks:
-            self._mode = Mode.CHUNK
+            self._turn(Mode.CHUNK)
             return None
         self._pending = "bdat"
         return ContentRequested(self._whole_envelope())
@@ -167,11 +196,11 @@ class Commands(SessionState):
     def _refuse_chunk(self, refusal: Reply) -> ServerEvent:
         """Refuse a chunk that is on its way: the answer is given when it has been read."""
         event = self._refuse(refusal)
-        if self._mode is not Mode.CLOSED:
+        if not self.closing:
             self._out.pop()
             self._content.refused = refusal
             self._content.size = 0
-            self._mode = Mode.CHUNK_DISCARD
+            self._turn(Mode.CHUNK_DISCARD)
         return event
 
     def _on_rset(self, argument: str) -> ServerEvent | None:
@@ -259,7 +288,7 @@ class Commands(SessionState):
         return AuthenticationRequested(mechanism, initial)
 
     def _auth_line(self, line: bytes) -> ServerEvent | None:
-        self._mode = Mode.COMMAND
+        self._turn(Mode.COMMAND)
         if line == b"*":
             self._refuse(reply(501, "5.7.0", "Authentication cancelled"))
             return AuthenticationCancelled()

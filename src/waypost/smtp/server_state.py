@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from enum import Enum, auto
-from typing import Literal
+from typing import Final, Literal
 
 from waypost.smtp.envelope import Envelope, Recipient
 from waypost.smtp.reply import Reply, reply
@@ -28,6 +28,11 @@ class Mode(Enum):
     HANDSHAKE = auto()
     CLOSED = auto()
 
+
+# Members of an enumeration cost a search at each use; those of the ordinary message are many.
+COMMAND: Final = Mode.COMMAND
+DATA: Final = Mode.DATA
+_IN_CONTENT: Final = (Mode.DATA, Mode.CHUNK, Mode.CHUNK_DISCARD)
 
 Pending = Literal["hello", "mail", "rcpt", "data", "bdat", "end", "tls", "auth", "verify"]
 """The question that is open."""
@@ -53,7 +58,13 @@ class SessionState:
         self._at = 0
         self._out: list[bytes] = []
         self._told: deque[ServerEvent] = deque()
-        self._mode = Mode.COMMAND
+        self._mode = COMMAND
+        self.in_content = False
+        """The client is sending content."""
+        self.in_handshake = False
+        """220 to STARTTLS has been said and TLS is not yet established."""
+        self.closing = False
+        """The connection ends once `take` is sent."""
         self._pending: Pending | None = None
         self._mail: Envelope | None = None
         self._recipients: list[Recipient] = []
@@ -62,10 +73,12 @@ class SessionState:
 
     # --- small steps ------------------------------------------------------------------------
 
-    def _offered_envelope(self) -> Envelope:
-        offered = self._offered
-        assert isinstance(offered, Envelope)
-        return offered
+    def _turn(self, mode: Mode) -> None:
+        """What comes next is of another kind."""
+        self._mode = mode
+        self.in_content = mode in _IN_CONTENT
+        self.in_handshake = mode is Mode.HANDSHAKE
+        self.closing = mode is Mode.CLOSED
 
     def _whole_envelope(self) -> Envelope:
         mail = self._mail
@@ -124,7 +137,7 @@ class SessionState:
         self._close()
 
     def _close(self) -> None:
-        self._mode = Mode.CLOSED
+        self._turn(Mode.CLOSED)
         self._data, self._at = b"", 0
         self._pending = None
         self._forget_transaction()

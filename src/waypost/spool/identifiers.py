@@ -7,6 +7,8 @@ from typing import Final
 _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32 in lower case: no i, l, o, u, so that it survives being read aloud."""
 
+_PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
+
 _VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 
 
@@ -25,11 +27,11 @@ class IdentifierSource:
 
 def identifier_text(identifier: int) -> str:
     """The identifier in base 32; sorts as the numbers do for equal lengths."""
-    letters = []
+    pairs = []
     while identifier:
-        identifier, digit = divmod(identifier, 32)
-        letters.append(_ALPHABET[digit])
-    return "".join(reversed(letters)) or "0"
+        pairs.append(_PAIRS[identifier & 1023])
+        identifier >>= 10
+    return "".join(reversed(pairs)).lstrip("0") or "0"
 
 
 def parse_identifier(text: str) -> int:
