@@ -25,13 +25,15 @@ Stage = Literal["greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", 
 """Where a reply came. "content" is what answers the final dot."""
 
 FOLDER: Final = "reply_rules"
-FILES: Final = ("generic",)
+FILES: Final = (
+    "google", "microsoft", "yahoo", "apple", "regions", "filters", "senders", "servers", "common",
+)  # fmt: skip
 """In the order in which they are asked: single systems first, what many say last."""
 
 GAP: Final = " ... "
 GAP_CHARACTERS: Final = 80
 _RUN: Final = 4
-"""Characters of the runs that are looked up; no word is shorter."""
+"""Characters of the runs that are looked up; one part of a wording is at least as long."""
 
 _COLUMNS: Final = (
     "id", "system", "words", "with", "without", "codes", "enhanced", "stages", "weak", "reason",
@@ -50,20 +52,26 @@ class Words:
     def stand_in(self, text: str) -> bool:
         """Whether the text, in plain words, holds them."""
         first, *others = self.parts
-        if not others:
-            return first in text
-        start = text.find(first)
+        start = _find(text, first, 0, len(text))
         while start >= 0:
             if _follow(text, start + len(first), others):
                 return True
-            start = text.find(first, start + 1)
+            start = _find(text, first, start + 1, len(text))
         return False
+
+
+def _find(text: str, part: str, start: int, end: int) -> int:
+    """Where the part stands, not within a word that begins before it; -1 for nowhere."""
+    found = text.find(part, start, end)
+    while found > 0 and text[found - 1].isalnum() and part[0].isalnum():
+        found = text.find(part, found + 1, end)
+    return found
 
 
 def _follow(text: str, end: int, parts: Sequence[str]) -> bool:
     """Whether each part stands not far behind the one before; the nearest is taken."""
     for part in parts:
-        start = text.find(part, end, end + GAP_CHARACTERS + len(part))
+        start = _find(text, part, end, end + GAP_CHARACTERS + len(part))
         if start < 0:
             return False
         end = start + len(part)
@@ -173,7 +181,7 @@ def _rule(table: str, row: tables.Row) -> ReplyRule:
     for text in (*words, *also, *without):
         if text != " ".join(text.lower().split()) and text.strip() != text:
             raise tables.FaultyTable(table, row, f"{text!r} is not in plain words")
-        if any(len(part) < _RUN for part in text.split(GAP)) and text in words:
+        if text in words and all(len(part) < _RUN for part in text.split(GAP)):
             raise tables.FaultyTable(table, row, f"{text!r} is too short")
     if not words:
         raise tables.FaultyTable(table, row, "has no words")
