@@ -35,7 +35,8 @@ _NAMED: Final = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"|([^<>"]*+))\s*<([^<>]*+)>
 _LONG_NAME: Final = 60
 """Characters from which a name is written as encoded words: these can be folded anywhere."""
 
-_ESCAPED = re.compile(r"\\(.)")
+_BREAK: Final = re.compile(r"[\x00\r\n\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
+_ESCAPED: Final = re.compile(r"\\(.)")
 _PHRASE: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 """A name that needs no quotes (RFC 5322 3.2.5)."""
 
@@ -75,9 +76,13 @@ def mailbox(given: AddressLike, field: str) -> Mailbox:
     if isinstance(given, tuple):
         if len(given) != 2 or not all(isinstance(one, str) for one in given):
             raise InvalidMessage(field, f"a tuple is (name, address), not {given!r:.100}")
-        return _mailbox(given[0], given[1].strip(), field, given[1])
+        return _mailbox(given[0], given[1].strip(" \t"), field, given[1])
     if not isinstance(given, str):
         raise InvalidMessage(field, f"an address is a text, not {type(given).__name__}")
+    if not given.isprintable() and _BREAK.search(given):
+        raise InvalidMessage(
+            field, f"the address holds a line break or NUL: {given!a:.100}", "remove it"
+        )
     found = _NAMED.fullmatch(given)
     if found is None:
         return _mailbox("", given.strip(" \t"), field, given)

@@ -11,7 +11,7 @@ a meaning to, whatever it was called here.
 
 from __future__ import annotations
 
-import binascii
+import codecs
 import io
 import mimetypes
 import os
@@ -24,13 +24,13 @@ from functools import cache
 from pathlib import Path, PurePath
 from typing import Any, BinaryIO, Final, Protocol, TypeAlias, cast, runtime_checkable
 
+from waypost.mail.compose_encodings import LINE, base64_lines
 from waypost.mail.compose_faults import InvalidMessage
 from waypost.mail.compose_parameters import parameter
 
 BLOCK: Final = 57 * 1150
 """Octets that are read at once: whole lines of base64 (57 octets are 76 signs), about 64 KiB."""
 
-_LINE: Final = 76
 _MAXIMUM_NAME: Final = 200
 
 _NOT_IN_NAMES: Final = re.compile(
@@ -106,7 +106,7 @@ class Attachment:
     def encoded_size(self) -> int:
         """Octets in base64, with the CRLF of each line."""
         signs = (self.size + 2) // 3 * 4
-        return signs + (signs + _LINE - 1) // _LINE * 2
+        return signs + (signs + LINE - 1) // LINE * 2
 
     def encoded(self) -> Iterator[bytes]:
         """The content in base64, in blocks of whole lines.
@@ -148,14 +148,6 @@ AttachmentLike: TypeAlias = (
 )
 """A path; an open binary file; (name, content) or (name, content, type), with the content as bytes,
 text, a path or a file; or what `attachment` made."""
-
-
-def base64_lines(octets: bytes) -> bytes:
-    """Base64 in CRLF lines of 76 signs (RFC 2045 6.8)."""
-    signs = binascii.b2a_base64(octets, newline=False)
-    lines = [signs[at : at + _LINE] for at in range(0, len(signs), _LINE)]
-    lines.append(b"")
-    return b"\r\n".join(lines)
 
 
 def attachment(
@@ -278,6 +270,7 @@ class FilePart(EmailMessage):
 
     def __init__(self, source: Attachment, disposition: str, content_id: str = "") -> None:
         super().__init__(policy=SMTP)
+        super().set_payload("")  # the library's generator asks no further where there is none
         self.source: Attachment | None = source
         charset = f'; charset="{source.charset}"' if source.charset else ""
         self.set_raw("Content-Type", source.type + charset)
@@ -302,11 +295,12 @@ class FilePart(EmailMessage):
 
 
 class _Borrowed(io.RawIOBase):
-    """An open file of the caller's, from where it stood; closing it leaves his open."""
+    """An open file of the caller's, from where it stood; closing it leaves his open, and there."""
 
     def __init__(self, content: BinaryIO, start: int) -> None:
         super().__init__()
         self._content = content
+        self._start = start
         content.seek(start)
 
     def readable(self) -> bool:
@@ -314,6 +308,11 @@ class _Borrowed(io.RawIOBase):
 
     def read(self, size: int = -1, /) -> bytes:
         return self._content.read(size)
+
+    def close(self) -> None:
+        if not self.closed and not self._content.closed:
+            self._content.seek(self._start)
+        super().close()
 
 
 def _read_whole(content: BinaryIO, size: int) -> bytes:
@@ -362,10 +361,9 @@ def _charset(head: bytes) -> str:
     if head.isascii():
         return ""
     try:
-        head[: len(head) - 3 if len(head) == _HEAD else None].decode()
-    except UnicodeDecodeError as fault:
-        if fault.end < len(head) - 6 or fault.reason != "unexpected end of data":
-            return ""
+        codecs.getincrementaldecoder("utf-8")().decode(head, final=len(head) < _HEAD)
+    except UnicodeDecodeError:
+        return ""
     return "utf-8"
 
 

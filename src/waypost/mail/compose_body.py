@@ -15,14 +15,14 @@ All else is quoted-printable, or base64 where that is shorter.
 
 from __future__ import annotations
 
-import binascii
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from email.message import EmailMessage
 from email.policy import SMTP
 from typing import Final
 
-from waypost.mail.compose_attachments import AttachmentLike, FilePart, attachment, base64_lines
+from waypost.mail.compose_attachments import AttachmentLike, FilePart, attachment
+from waypost.mail.compose_encodings import base64_lines, quoted_printable
 from waypost.mail.compose_faults import InvalidMessage
 from waypost.mail.html_text import text_of_html
 
@@ -30,7 +30,6 @@ _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _AS_IT_IS: Final = re.compile(r"(?:(?!From )[\t -~]{0,78}(?:\r\n|\Z))*")
 """US-ASCII in lines of at most 78; none that a mailbox file would change (RFC 4155)."""
 
-_FROM: Final = re.compile(rb"^From ", re.MULTILINE)
 _CONTENT_ID: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _REFERENCE: Final = re.compile(r"""(?:["'(=]|\burl\()\s*cid:([^"'\s)<>]+)""", re.IGNORECASE)
 _METHOD: Final = re.compile(
@@ -83,7 +82,7 @@ def _encoded(text: str) -> tuple[str, str]:
     if _AS_IT_IS.fullmatch(text):
         return "7bit", text
     octets = text.encode()
-    quoted = _FROM.sub(b"=46rom ", binascii.b2a_qp(octets, istext=True))
+    quoted = quoted_printable(octets)
     if len(quoted) <= len(octets) * 4 // 3:
         return "quoted-printable", quoted.decode("ascii")
     encoded = base64_lines(octets)

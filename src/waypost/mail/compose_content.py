@@ -18,7 +18,6 @@ What differs from the standard library's generator, on purpose:
 
 from __future__ import annotations
 
-import binascii
 import hashlib
 import io
 import re
@@ -31,6 +30,7 @@ from email.policy import Policy
 from typing import Any, Final, TypeAlias
 
 from waypost.mail.compose_attachments import Attachment, FilePart
+from waypost.mail.compose_encodings import quoted_printable
 from waypost.mail.compose_faults import InvalidMessage
 from waypost.smtp.framing import has_bare_line_end, normalise_line_ends
 
@@ -88,12 +88,13 @@ class ContentSource:
 
     @property
     def header(self) -> bytes:
-        """The header block, with the CRLF of its last field, without the empty line."""
+        """The header block, with the CRLF of its last field, without the empty line; b"" where no
+        empty line ends it."""
         first = self.pieces[0] if self.pieces and isinstance(self.pieces[0], bytes) else b""
         if first.startswith(b"\r\n"):
             return b""
         block, empty_line, _ = first.partition(b"\r\n\r\n")
-        return block + b"\r\n" if empty_line else block
+        return block + b"\r\n" if empty_line else b""
 
     def body_chunks(self) -> Iterator[bytes]:
         """What is behind the empty line."""
@@ -238,7 +239,7 @@ class _Writer:
         if (_has_long_line(octets) or b"\0" in octets) and _is_unencoded(part):
             quoted = {"content-transfer-encoding": "quoted-printable"}
             self._header(part, outermost=outermost, changed=quoted)
-            octets = binascii.b2a_qp(octets, istext=True)
+            octets = quoted_printable(octets)
         else:
             self._header(part, outermost=outermost)
         self._pieces.append(octets)

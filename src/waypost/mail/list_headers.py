@@ -19,7 +19,7 @@ from waypost.mail.compose_faults import InvalidMessage
 
 ONE_CLICK: Final = "List-Unsubscribe=One-Click"
 
-_URI: Final = re.compile(r"(?:https?://[^\s<>,\"]{1,800}|mailto:[^\s<>,\"]{1,800})", re.IGNORECASE)
+_URI: Final = re.compile(r"(?:https?://|mailto:)[!#-+\--;=?-~]{1,800}", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ def unsubscribe_fields(given: UnsubscribeLike) -> list[tuple[str, str]]:
     uris: list[str] = []
     for uri in wanted.uris:
         bare = uri[1:-1] if isinstance(uri, str) and uri[:1] + uri[-1:] == "<>" else uri
-        if not isinstance(bare, str) or not bare.isascii() or not _URI.fullmatch(bare):
+        if not isinstance(bare, str) or not _URI.fullmatch(bare):
             raise InvalidMessage(
                 "list_unsubscribe",
                 f"{uri!r:.100} is no https: or mailto: address",
