@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, Protocol
 
 import structlog
@@ -256,23 +257,33 @@ class Settlement:
         record: AttemptRecord,
         notice: tuple[NewMessage, BodyWriter] | None,
     ) -> None:
-        def durable(failure: Exception | None) -> None:
-            if failure is not None:
-                self._log.error(
-                    "an outcome could not be stored; trying again", why=str(failure),
-                    message=identifier_text(message.identifier),
-                )  # fmt: skip
-                if not self.stopping:
-                    self._clock.call_later(
-                        COMMIT_RETRY_SECONDS, lambda: self._spool.finish(record, durable, notice)
-                    )
-                return
-            self.under_way -= 1
-            self._memory.release(message)
-            if self.aftermath is not None:
-                self.aftermath.settled(message, record, notice[0] if notice is not None else None)
-
+        # No function of its own that would name itself to be tried again: such a circle would
+        # keep every delivered message in memory until the garbage is collected.
+        durable = partial(self._durable, message, record, notice)
         self._spool.finish(record, durable, notice)
+
+    def _durable(
+        self,
+        message: QueuedMessage,
+        record: AttemptRecord,
+        notice: tuple[NewMessage, BodyWriter] | None,
+        failure: Exception | None,
+    ) -> None:
+        """The outcome is with the spool for good, or has to be given to it again."""
+        if failure is not None:
+            self._log.error(
+                "an outcome could not be stored; trying again", why=str(failure),
+                message=identifier_text(message.identifier),
+            )  # fmt: skip
+            if not self.stopping:
+                self._clock.call_later(
+                    COMMIT_RETRY_SECONDS, lambda: self._commit(message, record, notice)
+                )
+            return
+        self.under_way -= 1
+        self._memory.release(message)
+        if self.aftermath is not None:
+            self.aftermath.settled(message, record, notice[0] if notice is not None else None)
 
     def _told(
         self, task: asyncio.Task[None], message: QueuedMessage, record: AttemptRecord
