@@ -21,29 +21,32 @@ MAXIMUM_LINE: Final = 500
 class Transcript:
     """The lines of one attempt with the milliseconds since it began."""
 
-    __slots__ = ("_entries", "_left", "started")
+    __slots__ = ("_entries", "started")
 
     def __init__(self, started: float) -> None:
         self.started = started
         """On the monotonic clock, seconds."""
         self._entries: list[tuple[float, str, str]] = []
-        self._left = MAXIMUM_LINES
 
     def add(self, moment: float, direction: str, line: str) -> None:
         """Add a line; direction is ">" sent, "<" received, "*" a note of ours."""
-        if self._left > 0:
-            self._left -= 1
-            self._entries.append((moment, direction, line))
+        entries = self._entries
+        if len(entries) < MAXIMUM_LINES:
+            entries.append((moment, direction, line))
 
     def text(self) -> str:
         """One line each: milliseconds, direction, text."""
         started = self.started
-        lines = [
-            f"{(moment - started) * 1000:.1f} {direction} "
-            f"{line if len(line) <= MAXIMUM_LINE else line[:MAXIMUM_LINE] + '[...]'}"
-            for moment, direction, line in self._entries
-        ]
-        if not self._left:
+        lines: list[str] = []
+        last, at = -1, ""
+        for moment, direction, line in self._entries:
+            tenths = int((moment - started) * 10_000 + 0.5)
+            if tenths != last:  # lines that went or came together mostly share it
+                last, at = tenths, f"{tenths / 10:.1f}"
+            if len(line) > MAXIMUM_LINE:
+                line = line[:MAXIMUM_LINE] + "[...]"  # noqa: PLW2901
+            lines.append(f"{at} {direction} {line}")
+        if len(self._entries) == MAXIMUM_LINES:
             lines.append(f"- * further lines are not kept (limit {MAXIMUM_LINES})")
         return "\n".join(lines)
 

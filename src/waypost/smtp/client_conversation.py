@@ -28,7 +28,7 @@ from waypost.smtp.client_events import (
 )
 from waypost.smtp.client_outgoing import Mode, Outgoing
 from waypost.smtp.client_replies import REDACTED
-from waypost.smtp.client_states import STAGE_OF, Reaction, Step, reaction_to
+from waypost.smtp.client_states import REACTIONS, STAGE_OF, Reaction, Step
 from waypost.smtp.client_transaction import OpenTransaction, TransactionOutcome
 from waypost.smtp.extensions import Capabilities
 from waypost.smtp.reply import MalformedReply, Reply
@@ -100,9 +100,11 @@ class Conversation(Outgoing):
             step = Step.STREAMING
         else:
             step = Step.NOTHING
-        reaction = reaction_to(step, answer.code)
-        if reaction is _TAKEN or reaction is _REFUSED:
-            self._note(step, answer, events, taken=reaction is _TAKEN)
+        reaction = REACTIONS[step][answer.code - 200]
+        if reaction is _TAKEN:
+            self._note(step, answer, events, taken=True)
+        elif reaction is _REFUSED:
+            self._note(step, answer, events, taken=False)
         elif reaction is _GO_AHEAD:
             self._go_ahead(answer, events)
         else:

@@ -131,12 +131,13 @@ def _row(step: Step) -> tuple[Reaction, ...]:
     return tuple(row)
 
 
-_ROWS: Final = tuple(_row(step) for step in Step)
+REACTIONS: Final = tuple(_row(step) for step in Step)
+"""The same as `reaction_to`, to be read without a call: by step, then by code less 200."""
 
 
 def reaction_to(step: Step, code: int) -> Reaction:
     """The cell of the table for a reply with this code (200 to 599) at this step."""
-    return _ROWS[step][code - 200]
+    return REACTIONS[step][code - 200]
 
 
 Stage = Literal[
