@@ -9,9 +9,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from waypost.knowledge.outcomes import Stage, Through
+from waypost.knowledge.outcomes import Through
 from waypost.knowledge.reasons import Action, Reason, reasons
 from waypost.knowledge.reply_codes import reply_codes
+from waypost.knowledge.reply_contexts import Stage, reply_in, stage_in
 from waypost.knowledge.reply_reason import Finding, find_reason
 from waypost.knowledge.reply_text import codes_in
 from waypost.smtp.reply import EnhancedStatus, Reply
@@ -20,6 +21,8 @@ Kind = Literal["success", "temporary", "permanent"]
 
 SUCCESS: Final = Finding("delivered", "success", 1.0, "RFC 5321 4.2.1")
 UNKNOWN: Final = Finding("unknown", "unknown", 0.0, "no code, and no rule knows the words")
+
+SILENT: Final = Finding("nothing-said", "nothing", 0.0, "neither code nor words")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +67,27 @@ def classify_text(
     Codes that are not given are looked for in it. Without any code, a failure is taken to be
     permanent where the words are known, as texts that somebody asks about mostly are.
     """
-    found_code, found_enhanced = codes_in(text)
+    said = reply_in(text)
+    found_code, found_enhanced = codes_in(said)
     if code is None and (enhanced is None or found_code is not None):
         code = found_code
-    return _classify(text, code, enhanced or found_enhanced, stage)
+    return _classify(said, code, enhanced or found_enhanced, stage or stage_in(text), text)
 
 
 def _classify(
-    text: str, code: int | None, enhanced: EnhancedStatus | None, stage: Stage | None
+    text: str,
+    code: int | None,
+    enhanced: EnhancedStatus | None,
+    stage: Stage | None,
+    around: str = "",
 ) -> Classification:
     kind = _kind(code, enhanced)
     if kind == "success":
         finding = SUCCESS
     else:
-        finding = find_reason(text, code, enhanced, stage) or UNKNOWN
+        finding = find_reason(text, code, enhanced, stage, around) or (
+            UNKNOWN if text.strip() else SILENT
+        )
     reason = reasons()[finding.reason]
     known = reply_codes().get(code) if code is not None and kind == "success" else None
     return Classification(

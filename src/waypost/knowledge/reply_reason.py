@@ -20,7 +20,8 @@ from typing import Final
 
 from waypost.knowledge.enhanced_codes import enhanced_code
 from waypost.knowledge.reply_codes import reason_of_code
-from waypost.knowledge.reply_rules import ReplyRule, Stage, reply_rules
+from waypost.knowledge.reply_contexts import Stage
+from waypost.knowledge.reply_rules import ReplyRule, reply_rules
 from waypost.knowledge.reply_text import plain_words
 from waypost.smtp.reply import EnhancedStatus
 
@@ -47,11 +48,15 @@ class Finding:
 
 
 def find_reason(
-    text: str, code: int | None, enhanced: EnhancedStatus | None, stage: Stage | None
+    text: str,
+    code: int | None,
+    enhanced: EnhancedStatus | None,
+    stage: Stage | None,
+    around: str = "",
 ) -> Finding | None:
     """Judge a refusal; None where there are no codes and no rule knows the words.
 
-    `code` and the class of `enhanced` are 4yz or 5yz; what is not known is None.
+    `around` is the report that quotes the text, where there is one; it may name the host. `code` and the class of `enhanced` are 4yz or 5yz; what is not known is None.
     """
     weak: ReplyRule | None = None
     status = None if enhanced is None else enhanced_code(enhanced)
@@ -59,7 +64,7 @@ def find_reason(
     precise = coded if status is not None and status.precise else ""
     words = plain_words(text)
     for rule in reply_rules().matching(words):
-        if not rule.fits(words, code, enhanced, stage):
+        if not rule.fits(words, around.lower(), code, enhanced, stage):
             continue
         if not rule.weak:
             return _by_rule(rule, precise)

@@ -12,23 +12,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Final, Literal, get_args
+from typing import Final
 
 from waypost.knowledge import tables
 from waypost.knowledge.reasons import reasons
+from waypost.knowledge.reply_contexts import STAGES, Stage
 from waypost.smtp.reply import EnhancedStatus
-
-Stage = Literal["greeting", "ehlo", "starttls", "auth", "mail", "rcpt", "data", "content"]
-"""Where a reply came. "content" is what answers the final dot."""
 
 FOLDER: Final = "reply_rules"
 FILES: Final = (
     "google", "microsoft", "yahoo", "apple", "regions", "filters", "senders", "servers", "common",
 )  # fmt: skip
 """In the order in which they are asked: single systems first, what many say last."""
+
+UNKNOWN_STAGE: Final = "unknown"
+"""In a row: where nothing tells what was answered."""
+
+NO_STATUS: Final = "none"
+"""In a row: where there is no enhanced status code."""
 
 GAP: Final = " ... "
 GAP_CHARACTERS: Final = 80
@@ -40,7 +44,7 @@ _COLUMNS: Final = (
     "example", "source",
 )  # fmt: skip
 _CODE: Final = re.compile(r"[245](?:yz|[0-9]{2})")
-_ENHANCED: Final = re.compile(r"[45*]\.(?:\d{1,3}|\*)\.(?:\d{1,3}|\*)")
+_ENHANCED: Final = re.compile(r"none|[45*]\.(?:\d{1,3}|\*)\.(?:\d{1,3}|\*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +92,13 @@ class ReplyRule:
     """Whose words they are; "" for what many say."""
     words: tuple[Words, ...]
     also: tuple[str, ...]
-    """One of these must stand in the text too; () for no condition."""
+    """One of these must stand in the text or around it; () for no condition."""
     without: tuple[str, ...]
     """None of these may."""
     codes: tuple[str, ...]
     enhanced: tuple[str, ...]
-    stages: tuple[Stage, ...]
+    stages: tuple[str, ...]
+    """Stage, or UNKNOWN_STAGE; () for any."""
     weak: bool
     """A precise enhanced status code counts for more."""
     reason: str
@@ -101,26 +106,37 @@ class ReplyRule:
     source: str
 
     def fits(
-        self, text: str, code: int | None, enhanced: EnhancedStatus | None, stage: Stage | None
+        self,
+        text: str,
+        around: str,
+        code: int | None,
+        enhanced: EnhancedStatus | None,
+        stage: Stage | None,
     ) -> bool:
-        """Whether everything but the words agrees. What is not known stands in no row's way."""
+        """Whether everything but the words agrees. A code that is not known stands in no row's way.
+
+        `around` is the report that the text was quoted in, if it was, in lower case.
+        """
         if self.codes and code is not None:
             if str(code) not in self.codes and f"{code // 100}yz" not in self.codes:
                 return False
-        if self.enhanced and not (enhanced is not None and _names(self.enhanced, enhanced)):
+        if self.enhanced and not _names(self.enhanced, enhanced):
             return False
-        if self.stages and stage is not None and stage not in self.stages:
+        if self.stages and (stage or UNKNOWN_STAGE) not in self.stages:
             return False
-        if self.also and not any(word in text for word in self.also):
+        if self.also and not any(word in around or word in text for word in self.also):
             return False
         return not any(word in text for word in self.without)
 
 
-def _names(patterns: tuple[str, ...], status: EnhancedStatus) -> bool:
+def _names(patterns: tuple[str, ...], status: EnhancedStatus | None) -> bool:
+    if status is None:
+        return NO_STATUS in patterns
     given = (str(status.class_), str(status.subject), str(status.detail))
     return any(
         all(part in ("*", number) for part, number in zip(one.split("."), given, strict=True))
         for one in patterns
+        if one != NO_STATUS
     )
 
 
@@ -171,9 +187,6 @@ def reply_rules() -> RuleSet:
     return RuleSet(tuple(rules.values()))
 
 
-_STAGES: Final[Mapping[str, Stage]] = {name: name for name in get_args(Stage)}
-
-
 def _rule(table: str, row: tables.Row) -> ReplyRule:
     tables.only(table, row, _COLUMNS)
     words = tables.texts(table, row, "words")
@@ -191,7 +204,7 @@ def _rule(table: str, row: tables.Row) -> ReplyRule:
     if not all(_ENHANCED.fullmatch(status) for status in enhanced):
         raise tables.FaultyTable(table, row, "enhanced is no enhanced status code")
     stages = tables.texts(table, row, "stages")
-    if not all(stage in _STAGES for stage in stages):
+    if not all(stage in STAGES or stage == UNKNOWN_STAGE for stage in stages):
         raise tables.FaultyTable(table, row, "has an unknown stage")
     reason = tables.text(table, row, "reason")
     if reason not in reasons():
@@ -204,7 +217,7 @@ def _rule(table: str, row: tables.Row) -> ReplyRule:
         without,
         codes,
         enhanced,
-        tuple(_STAGES[stage] for stage in stages),
+        stages,
         tables.truth(table, row, "weak"),
         reason,
         tables.text(table, row, "example"),

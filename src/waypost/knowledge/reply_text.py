@@ -10,10 +10,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from waypost.knowledge.reply_contexts import MAXIMUM_TEXT
 from waypost.smtp.reply import EnhancedStatus
-
-MAXIMUM_TEXT: Final = 4000
-"""Characters of a text that are looked at."""
 
 _LINE_CODE: Final = re.compile(
     r"(?<![\w.])[245]\d\d(?:[- ]#?[245]\.\d{1,3}\.\d{1,3}[ :-]?|-(?=\S))"
