@@ -37,6 +37,7 @@ from waypost.net.resolver import Resolver
 from waypost.relay.access import AccessPolicy, AccessSettings
 from waypost.relay.certificates import ServerCertificates, self_signed
 from waypost.relay.credentials import CredentialStore
+from waypost.relay.drop import Drop
 from waypost.relay.intake import IntakeSettings
 from waypost.relay.listener import Listener, ListenerSettings
 from waypost.relay.outboxes import Outboxes, OutboxSettings
@@ -68,6 +69,8 @@ class ServiceSettings:
     spool: SqliteSettings
     listeners: tuple[ListenerSettings, ...]
     routes: tuple[Route, ...]
+    drop: Path | None = None
+    """Where programs leave mail while no relay runs; None: another process looks there."""
     outboxes: tuple[OutboxSettings, ...] = ()
     """Of applications, which this process empties."""
     certificate: Path | None = None
@@ -200,8 +203,13 @@ class Service:
             settings.outboxes, self.submissions, self.clock, random.SystemRandom()
         )
         self._outboxes.start()
-        for work in (self._keep_house(), self._keep_quotas()):
-            self._housekeeping.append(asyncio.get_running_loop().create_task(work))
+        work = [self._keep_house(), self._keep_quotas()]
+        if settings.drop is not None:
+            settings.drop.mkdir(parents=True, exist_ok=True, mode=0o700)
+            drop = Drop(settings.drop, settings.hostname, self.submissions, self.clock)
+            work.append(drop.look())
+        for task in work:
+            self._housekeeping.append(asyncio.get_running_loop().create_task(task))
 
     async def stop(self, seconds: float = STOP_SECONDS) -> None:
         """Accept nothing new, let what is in flight end, commit, close."""

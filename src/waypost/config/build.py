@@ -126,6 +126,7 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
         ),
         listeners=tuple(listener(settings, one, hostname) for one in settings.listener),
         routes=routes,
+        drop=settings.drop or settings.data / "drop",
         outboxes=tuple(
             OutboxSettings(
                 one.database.url, one.user,

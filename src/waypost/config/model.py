@@ -59,6 +59,11 @@ class Settings(Section):
         default_in(ServiceSettings, "retention"), "How long finished messages stay in the log."
     )
     panel: Panel | None = Field(default=None)
+    drop: FilePath | None = setting(
+        None,
+        "The folder in which `waypost-sendmail` leaves mail while the relay does not run.",
+        unset="data/drop",
+    )
     workers: Positive = setting(1, "Processes that share the work and the limits.")
     listener: Annotated[tuple[ListenerSection, ...], BeforeValidator(array)] = ()
     outbox: Annotated[tuple[OutboxSection, ...], BeforeValidator(array)] = ()

@@ -98,6 +98,7 @@ def settings_of(settings: ServiceSettings, mine: Assignment) -> ServiceSettings:
         spool=spool,
         listeners=tuple(_listeners(settings.listeners, mine)),
         outboxes=settings.outboxes if mine.share == 1 else (),
+        drop=settings.drop if mine.share == 1 else None,
         routes=tuple(_route(route, mine) for route in settings.routes),
         limits=_peer_limits(settings.limits, mine),
         engine=replace(

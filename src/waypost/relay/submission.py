@@ -62,7 +62,8 @@ class Submissions:
         self._recipients = recipients
         self._clock = clock
         self._dates = DateSource(clock)
-        self._maximum_size = maximum_size
+        self.maximum_size = maximum_size
+        """Bytes of a message."""
 
     async def submit(
         self, envelope: Envelope, content: bytes, *, source: str, user: str | None
@@ -71,10 +72,10 @@ class Submissions:
 
         `source` says in a word where it comes from, for the trace and the log; `user` whose it is.
         """
-        if len(content) > self._maximum_size:
+        if len(content) > self.maximum_size:
             raise SubmissionRefused(
                 reply(552, "5.3.4", f"Message of {len(content)} bytes exceeds the maximum of "
-                      f"{self._maximum_size}")
+                      f"{self.maximum_size}")
             )  # fmt: skip
         try:
             content = whole_lines(content)
