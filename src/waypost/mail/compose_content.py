@@ -60,7 +60,7 @@ class ContentSource:
     size: int = field(init=False)
     """Octets, as SIZE counts them: before dot-stuffing."""
     is_8bit: bool = field(init=False)
-    """A body has octets beyond US-ASCII: the server must offer 8BITMIME (RFC 6152)."""
+    """It has octets beyond US-ASCII: the server must offer 8BITMIME (RFC 6152)."""
     needs_smtputf8: bool = False
     """The header has UTF-8 in it (RFC 6532), because an address has no other form."""
 
