@@ -20,11 +20,11 @@ from waypost.knowledge.outcomes import (
     Kind,
     Next,
     Scope,
-    Stage,
     Through,
     Verdict,
     outcome_table,
 )
+from waypost.knowledge.reply_contexts import Stage
 from waypost.net.happy_eyeballs import ConnectFailure
 from waypost.net.resolver import NoSuchDomain, NoSuchRecord, ResolutionFailure
 from waypost.smtp.reply import EnhancedStatus, Reply

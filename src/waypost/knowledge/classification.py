@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from waypost.knowledge.outcomes import Through
+from waypost.knowledge.outcomes import Through, Verdict, outcome_table
 from waypost.knowledge.reasons import Action, Reason, reasons
 from waypost.knowledge.reply_codes import reply_codes
 from waypost.knowledge.reply_contexts import Stage, reply_in, stage_in
@@ -51,8 +51,11 @@ class Classification:
 def classify(
     reply: Reply, *, stage: Stage | None = None, through: Through | None = None
 ) -> Classification:
-    """Judge a reply. `stage`, and what the peer is to us, where they are known."""
-    return _classify(reply.text, reply.code, reply.enhanced, stage)
+    """Judge a reply, by its stage and what the peer is to us where they are known.
+
+    Where both are known, `kind` and `action` are what delivery would do.
+    """
+    return _classify(reply.text, reply.code, reply.enhanced, stage, through)
 
 
 def classify_text(
@@ -71,7 +74,7 @@ def classify_text(
     found_code, found_enhanced = codes_in(said)
     if code is None and (enhanced is None or found_code is not None):
         code = found_code
-    return _classify(said, code, enhanced or found_enhanced, stage or stage_in(text), text)
+    return _classify(said, code, enhanced or found_enhanced, stage or stage_in(text), None, text)
 
 
 def _classify(
@@ -79,6 +82,7 @@ def _classify(
     code: int | None,
     enhanced: EnhancedStatus | None,
     stage: Stage | None,
+    through: Through | None,
     around: str = "",
 ) -> Classification:
     kind = _kind(code, enhanced)
@@ -89,6 +93,17 @@ def _classify(
             UNKNOWN if text.strip() else SILENT
         )
     reason = reasons()[finding.reason]
+    action: Action
+    if kind == "success":
+        action = "deliver"
+    elif stage is not None and through is not None and code is not None:
+        verdict = outcome_table().of_reason(reason.name, stage, code, enhanced, through)
+        kind = "permanent" if verdict.kind == "permanent" else "temporary"
+        action = _action_of(verdict, reason)
+    else:
+        if reason.permanent == "retry":
+            kind = "temporary"
+        action = reason.temporary if kind == "temporary" else reason.permanent
     known = reply_codes().get(code) if code is not None and kind == "success" else None
     return Classification(
         code,
@@ -97,7 +112,7 @@ def _classify(
         reason.name,
         reason.cause,
         reason.meaning if known is None else known.meaning,
-        _action(reason, kind),
+        action,
         finding.confidence,
         finding.rule,
         finding.source,
@@ -111,7 +126,10 @@ def _kind(code: int | None, enhanced: EnhancedStatus | None) -> Kind:
     return "success" if digit < 4 else "temporary" if digit == 4 else "permanent"
 
 
-def _action(reason: Reason, kind: Kind) -> Action:
-    if kind == "success":
-        return "deliver"
-    return reason.temporary if kind == "temporary" else reason.permanent
+def _action_of(verdict: Verdict, reason: Reason) -> Action:
+    """The word for what delivery does."""
+    if verdict.alert:
+        return "alert"
+    if verdict.kind == "permanent":
+        return "suppress" if reason.permanent == "suppress" else "give-back"
+    return "back-off" if verdict.back_off else "retry"

@@ -5,7 +5,8 @@ What is asked, in this order; the first answer counts:
 1. words that one system says, or that many say (reply_rules/);
 2. a precise enhanced status code (enhanced_codes.toml), such as 5.2.2;
 3. weak words: a general one such as "rejected" that many systems add to everything;
-4. a vague enhanced status code, such as 5.7.1, which is said of nearly everything;
+4. a vague enhanced status code, such as 5.7.1, which is said of nearly everything, unless the
+   reply code says more, as 530 does;
 5. the reply code at its stage (reply_codes.toml).
 
 Words come before codes because many servers send one code for all refusals: 550 5.7.1 for a user
@@ -19,11 +20,14 @@ from dataclasses import dataclass
 from typing import Final
 
 from waypost.knowledge.enhanced_codes import enhanced_code
-from waypost.knowledge.reply_codes import reason_of_code
+from waypost.knowledge.reply_codes import reason_of_code, reply_codes
 from waypost.knowledge.reply_contexts import Stage
 from waypost.knowledge.reply_rules import ReplyRule, reply_rules
 from waypost.knowledge.reply_text import plain_words
 from waypost.smtp.reply import EnhancedStatus
+
+BEFORE_MAIL: Final = ("greeting", "ehlo", "starttls", "auth")
+"""Stages at which a vague status says less than the stage does."""
 
 OWN_WORDS: Final = 0.95
 COMMON_WORDS: Final = 0.9
@@ -56,7 +60,8 @@ def find_reason(
 ) -> Finding | None:
     """Judge a refusal; None where there are no codes and no rule knows the words.
 
-    `around` is the report that quotes the text, where there is one; it may name the host. `code` and the class of `enhanced` are 4yz or 5yz; what is not known is None.
+    `around` is the report that quotes the text, where there is one; it may name the host. `code`
+    and the class of `enhanced` are 4yz or 5yz; what is not known is None.
     """
     weak: ReplyRule | None = None
     status = None if enhanced is None else enhanced_code(enhanced)
@@ -73,7 +78,9 @@ def find_reason(
         return Finding(precise, f"status-{enhanced}", PRECISE_STATUS, status.source)
     if weak is not None:
         return _by_rule(weak, precise)
-    if status is not None and coded and stage not in ("greeting", "ehlo", "starttls", "auth"):
+    known = None if code is None else reply_codes().get(code)
+    own = known is not None and known.reason
+    if status is not None and coded and not own and stage not in BEFORE_MAIL:
         return Finding(coded, f"status-{enhanced}", VAGUE_STATUS, status.source)
     if code is None and enhanced is None:
         return None

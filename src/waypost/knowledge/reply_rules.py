@@ -117,9 +117,8 @@ class ReplyRule:
 
         `around` is the report that the text was quoted in, if it was, in lower case.
         """
-        if self.codes and code is not None:
-            if str(code) not in self.codes and f"{code // 100}yz" not in self.codes:
-                return False
+        if self.codes and code is not None and not {str(code), f"{code // 100}yz"} & {*self.codes}:
+            return False
         if self.enhanced and not _names(self.enhanced, enhanced):
             return False
         if self.stages and (stage or UNKNOWN_STAGE) not in self.stages:

@@ -7,17 +7,17 @@ from importlib import resources
 
 import pytest
 
-from waypost.knowledge import tables
 from waypost.knowledge.advice import advice_for, advice_for_operator
+from waypost.knowledge.outcomes import outcome_table
+from waypost.knowledge.reasons import reasons
 
-REASONS = sorted(
-    {
-        str(row["reason"])
-        for name in ("reply", "failure")
-        for row in tables.rows("outcomes.toml", name)
-    }
-    | {"expired"}
-)
+REASONS = sorted(reasons())
+
+NOT_REFUSALS = {"delivered", "automatic-reply", "complaint"}
+"""What is never said of mail that goes back."""
+
+OURS = {name for name, rule in outcome_table().failures.items() if rule.verdict.kind != "permanent"}
+"""Failures without a reply, for which nothing goes back."""
 
 
 @pytest.mark.parametrize("reason", REASONS)
@@ -26,13 +26,8 @@ def test_every_reason_has_a_next_step_for_the_operator(reason: str) -> None:
 
 
 def test_every_reason_for_which_mail_is_given_back_has_one_for_the_sender() -> None:
-    permanent = {
-        str(row["reason"])
-        for name in ("reply", "failure")
-        for row in tables.rows("outcomes.toml", name)
-        if row["kind"] == "permanent"
-    }
-    assert [one for one in sorted(permanent) if not advice_for(one)] == []
+    given_back = set(REASONS) - NOT_REFUSALS - OURS
+    assert [one for one in sorted(given_back) if not advice_for(one)] == []
 
 
 def test_no_advice_is_for_a_reason_that_does_not_exist() -> None:

@@ -16,6 +16,7 @@ from waypost.knowledge.special_addresses import (
 )
 from waypost.knowledge.tables import FaultyTable
 from waypost.knowledge.tls_faults import fault_of_certificate, fault_of_handshake
+from waypost.smtp.reply import EnhancedStatus
 
 
 def test_every_row_has_a_source() -> None:
@@ -26,6 +27,10 @@ def test_every_row_has_a_source() -> None:
         ("outcomes.toml", "failure"),
         ("special_addresses.toml", "network"),
         ("tls_faults.toml", "fault"),
+        ("reasons.toml", "reason"),
+        ("reply_codes.toml", "code"),
+        ("enhanced_codes.toml", "code"),
+        ("reply_contexts.toml", "stage"),
     ):
         assert all(row["source"] for row in tables.rows(table, name))
 
@@ -103,10 +108,19 @@ def test_tls_faults_are_found_by_code_and_by_name() -> None:
     assert fault_of_handshake("NO_SUCH_REASON") is None
 
 
-def test_every_rule_about_replies_can_be_reached() -> None:
+def test_every_row_about_replies_can_be_reached() -> None:
     table = outcome_table()
-    for rule in table.replies:
-        stage, code = rule.stages[0], rule.codes[0].replace("yz", "99")
-        rules = table._index[stage, int(code)]
-        before = rules[: rules.index(rule)]
-        assert all(other.text or other.enhanced or other.through for other in before), rule
+    for row in table.replies:
+        reason = row.reasons[0] if row.reasons else "refused"
+        status = EnhancedStatus(5, 7, 8) if row.enhanced else None
+        reached = {
+            id(
+                next(
+                    one for one in table._index[stage, int(code)] if one.fits(reason, status, peer)
+                )
+            )
+            for stage in row.stages
+            for code in (name.replace("yz", "99") for name in row.codes)
+            for peer in (("mx", "smarthost") if row.through is None else (row.through,))
+        }
+        assert id(row) in reached, row
