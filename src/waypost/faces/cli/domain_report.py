@@ -1,0 +1,154 @@
+"""Shows how a domain's mail is set up: `waypost check example.com`."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from waypost.doctor.domain_health import (
+    AREAS,
+    Finding,
+    HealthReport,
+    HealthRequest,
+    NotADomain,
+    Status,
+    domain_name,
+    health_report,
+)
+from waypost.faces.cli.failure import CHECKED_BAD, TEMPORARY, WRONG_USAGE, fail
+from waypost.faces.cli.output import print_json, print_line, shown
+from waypost.knowledge.blocklists import Blocklist, blocklists
+from waypost.net.resolver import Resolver
+from waypost.net.web import Web
+
+_TITLES: Final = {
+    "mx": "Mail servers (MX)",
+    "spf": "Who may send (SPF)",
+    "dkim": "Signatures (DKIM)",
+    "dmarc": "Policy (DMARC)",
+    "mta_sts": "TLS required (MTA-STS)",
+    "tls_reports": "Reports on TLS",
+    "dnssec": "Signed zone (DNSSEC)",
+    "dane": "Pinned certificates (DANE)",
+    "ptr": "Names of addresses (PTR)",
+    "blocklist": "Blocklists",
+    "bimi": "Logo (BIMI)",
+}
+_MARKS: Final = {
+    Status.OK: "ok",
+    Status.NOTE: "note",
+    Status.WARN: "WARN",
+    Status.FAIL: "FAIL",
+    Status.UNKNOWN: "?",
+}
+_VERDICTS: Final = {
+    Status.OK: "Nothing is wrong with the mail of {}.",
+    Status.WARN: "Some mail of {} is treated worse than it could be.",
+    Status.FAIL: "Mail of {} is refused or lost, or protects nothing, as long as this stays.",
+}
+
+
+def check_domain(
+    text: str,
+    resolver: Resolver,
+    web: Web,
+    *,
+    selectors: Iterable[str] = (),
+    senders: Iterable[str] = (),
+    lists: Sequence[str] | None = None,
+    json: bool = False,
+) -> int:
+    """Look at a domain, show it, and give the exit code: 0 fine, 1 bad, 75 nothing could be asked.
+
+    `lists` names the zones of blocklists; None asks all that are known. Raises Failure.
+    """
+    try:
+        request = HealthRequest(
+            domain_name(text), tuple(selectors), _addresses(senders), _lists(lists)
+        )
+    except NotADomain as fault:
+        fail(str(fault), WRONG_USAGE)
+    report = asyncio.run(health_report(request, resolver, web))
+    if json:
+        print_json(document(report))
+    else:
+        print_report(report)
+    if report.verdict is Status.FAIL:
+        return CHECKED_BAD
+    nothing_known = any(one.name == "mx.unknown" for one in report.findings)
+    return TEMPORARY if nothing_known else 0
+
+
+def document(report: HealthReport) -> dict[str, Any]:
+    """The report as one JSON object."""
+    return {
+        "target": report.domain,
+        "verdict": report.verdict.value,
+        "findings": [
+            {
+                "name": one.name,
+                "area": one.area,
+                "status": one.status.value,
+                "text": one.text,
+                "evidence": list(one.evidence),
+                "fix": one.fix,
+                "cause": one.cause,
+                "record": None
+                if one.suggestion is None
+                else {
+                    "name": one.suggestion.name,
+                    "type": one.suggestion.record_type,
+                    "value": one.suggestion.value,
+                    "zone_line": one.suggestion.zone_line,
+                },
+            }
+            for one in report.findings
+        ],
+    }
+
+
+def print_report(report: HealthReport) -> None:
+    """For people: by area, what is wrong with its evidence, its remedy and the record to copy."""
+    for area in AREAS:
+        findings = report.of(area)
+        if not findings:
+            continue
+        print_line(_TITLES[area])
+        for one in findings:
+            _print_finding(one)
+        print_line()
+    print_line(_VERDICTS[report.verdict].format(report.domain))
+
+
+def _print_finding(one: Finding) -> None:
+    print_line(f"  {_MARKS[one.status]:<4}  {shown(one.text, 400)}")
+    for line in one.evidence:
+        print_line(f"          {shown(line, 400)}")
+    if one.fix and one.status is not Status.OK:
+        for number, line in enumerate(one.fix.splitlines()):
+            print_line(f"        {'fix: ' if number == 0 else '     '}{shown(line, 400)}")
+    if one.suggestion is not None:
+        print_line(f"        publish: {shown(one.suggestion.zone_line)}")
+
+
+def _addresses(texts: Iterable[str]) -> tuple[str, ...]:
+    found = []
+    for text in texts:
+        try:
+            found.append(str(ipaddress.ip_address(text.strip().strip("[]"))))
+        except ValueError:
+            fail(f"--sender {text!r} is no IP address; write it as 192.0.2.10", WRONG_USAGE)
+    return tuple(found)
+
+
+def _lists(zones: Sequence[str] | None) -> tuple[Blocklist, ...] | None:
+    if zones is None:
+        return None
+    known = {one.zone: one for one in blocklists()}
+    return tuple(
+        known.get(zone.rstrip(".").lower()) or Blocklist(zone.rstrip(".").lower(), zone)
+        for zone in zones
+        if zone and zone != "none"
+    )
