@@ -287,14 +287,14 @@ class Courier(asyncio.Protocol):
 
     def deadline_passed(self) -> None:
         """A stage took too long, or the connection was idle long enough."""
-        if self.ready and not self.deliveries:
+        stage = self.client.stage
+        if self.ready and not self.deliveries and stage != "noop":
             self.deadline = NEVER
-            if self.client.stage == "quit":
+            if stage == "quit":
                 self._abort()
             else:
                 self.retire()
             return
-        stage = self.client.stage
         seconds = self._timeouts.get(stage, IDLE_SECONDS)
         self._break(ConnectionBroken(stage, f"no progress for {seconds:g} seconds", timed_out=True))
 
@@ -308,6 +308,13 @@ class Courier(asyncio.Protocol):
             self.deadline = self._clock.monotonic() + self._timeouts.get(
                 self.client.stage, IDLE_SECONDS
             )
+
+    def check(self) -> None:
+        """Ask an idle peer for a sign of life (NOOP). An answer makes it look for the next message;
+        without one in time the connection is given up, as any that stands still."""
+        self.client.noop()
+        self._flush()
+        self._push_deadline()
 
     def retire(self) -> None:
         """Take nothing more; QUIT when the last transaction is done."""

@@ -10,9 +10,9 @@ also where the handshake fails (RFC 7435): the bytes are no less safe than witho
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, Protocol
 
 from waypost.delivery.backoff import Circuits
 from waypost.delivery.chance import Chance
@@ -26,7 +26,7 @@ from waypost.delivery.outcome import (
     outcome_of_failure,
     outcome_of_reply,
 )
-from waypost.delivery.route import MxDelivery, NextHop, Smarthost, TlsMode
+from waypost.delivery.route import Credentials, MxDelivery, NextHop, Smarthost, TlsMode
 from waypost.delivery.routing import next_hops
 from waypost.delivery.transcript import Transcript
 from waypost.knowledge.outcomes import Through
@@ -55,6 +55,7 @@ from waypost.smtp.client_events import (
     TlsRefused,
 )
 from waypost.smtp.client_states import DEFAULT_TIMEOUTS
+from waypost.smtp.reply import Reply
 
 CONNECT_SECONDS: Final = 30.0
 """For one host, over all its addresses."""
@@ -74,6 +75,19 @@ class HostFailure:
     outcome: Outcome
     handshake: bool = False
     """TLS was offered and its handshake failed."""
+    reply: Reply | None = None
+    """What the host said, where it was that."""
+
+
+class Logins(Protocol):
+    """Where credentials come from that do not stand in the route, as tokens do not."""
+
+    async def credentials(self, hop: Smarthost) -> Credentials | None:
+        """What to log in with now; None for no login. Raises AuthenticationFailure."""
+
+    async def refused(self, hop: Smarthost, given: Credentials) -> Credentials | None:
+        """The server did not take it: other ones to try once, as a token may have ended early.
+        Raises AuthenticationFailure."""
 
 
 class OpeningFailed(Exception):
@@ -111,8 +125,10 @@ class Opener:
         clock: Clock,
         deadlines: Deadlines,
         idle_seconds: float = 10.0,
-        timeouts: dict[str, float] | None = None,
+        timeouts: Mapping[str, float] | None = None,
+        logins: Logins | None = None,
     ) -> None:
+        """`timeouts` by stage, and "connect" for one host; what is not there is as by default."""
         self._hostname = hostname
         self._network = network
         self._resolver = resolver
@@ -125,6 +141,8 @@ class Opener:
         self._idle_seconds = idle_seconds
         self._timeouts: dict[str, float] = {str(s): t for s, t in DEFAULT_TIMEOUTS.items()}
         self._timeouts.update(timeouts or {})
+        self._connect_seconds = self._timeouts.pop("connect", CONNECT_SECONDS)
+        self._logins = logins
 
     def courier(self, lane: Lane, dispatcher: Dispatcher) -> Courier:
         """A courier without a connection."""
@@ -236,8 +254,8 @@ class Opener:
             capable = await self._hello(courier, place, peer)
             if mode in (TlsMode.REQUIRED, TlsMode.OPPORTUNISTIC):
                 capable = await self._start_tls(courier, hop, candidate, place, capable)
-            if isinstance(hop, Smarthost) and hop.credentials is not None:
-                await self._authenticate(courier, hop, place, capable)
+            if isinstance(hop, Smarthost):
+                await self._log_in(courier, hop, place, capable)
         except ConnectionBroken as broken:
             outcome = outcome_of_break(f"{place}: {broken}", timed_out=broken.timed_out)
             raise _HostUnusable(HostFailure(place, outcome)) from broken
@@ -256,7 +274,7 @@ class Opener:
                 tls=self._context(hop) if implicit else None,
                 server_name=name if implicit else None,
                 source=hop.source,
-                attempt_seconds=CONNECT_SECONDS,
+                attempt_seconds=self._connect_seconds,
             )
         except ConnectFailure as fault:
             text = f"cannot connect: {fault}"
@@ -319,27 +337,41 @@ class Opener:
     def _context(self, hop: Smarthost | MxDelivery) -> ssl.SSLContext:
         return client_context(verify=hop.verify, ca_file=hop.ca_file)
 
-    async def _authenticate(
-        self, courier: Courier, hop: Smarthost, place: str, capable: Capable
-    ) -> None:
-        given = hop.credentials
-        assert given is not None
-        kind = BearerToken if given.mechanism in _WITH_A_TOKEN else Password
+    async def _log_in(self, courier: Courier, hop: Smarthost, place: str, capable: Capable) -> None:
+        logins = self._logins
         try:
-            mechanism = choose_mechanism(
-                kind(given.user, given.password),
-                capable.capabilities.auth,
-                encrypted=courier.client.encrypted,
-                nonce=self._nonce(),
-                allowed=(given.mechanism,) if given.mechanism else None,
-                allow_clear_text=hop.clear_text_auth,
-            )
+            given = hop.credentials if logins is None else await logins.credentials(hop)
+            if given is None:
+                return
+            event = await self._authenticate(courier, hop, capable, given)
+            if logins is not None and isinstance(event, AuthenticationRefused):
+                again = await logins.refused(hop, given)
+                if again is not None:
+                    event = await self._authenticate(courier, hop, capable, again)
         except AuthenticationFailure as fault:
             outcome = outcome_of_failure("no-common-mechanism", f"{place}: {fault}")
             raise _HostUnusable(HostFailure(place, outcome)) from fault
-        event = await courier.step(lambda: courier.client.authenticate(mechanism))
         if not isinstance(event, Authenticated):
             raise _unusable(place, "auth", event, "smarthost")
+
+    async def _authenticate(
+        self,
+        courier: Courier,
+        hop: Smarthost,
+        capable: Capable,
+        given: Credentials,
+    ) -> ClientEvent:
+        """What the server answered. Raises AuthenticationFailure, where nothing was said."""
+        kind = BearerToken if given.mechanism in _WITH_A_TOKEN else Password
+        mechanism = choose_mechanism(
+            kind(given.user, given.password),
+            capable.capabilities.auth,
+            encrypted=courier.client.encrypted,
+            nonce=self._nonce(),
+            allowed=(given.mechanism,) if given.mechanism else None,
+            allow_clear_text=hop.clear_text_auth,
+        )
+        return await courier.step(lambda: courier.client.authenticate(mechanism))
 
 
 def _handshake_text(place: str, fault: Exception, name: str) -> str:
@@ -362,8 +394,8 @@ def _unusable(place: str, stage: str, event: ClientEvent, through: Through) -> _
     ):
         text = f"{place} said {event.reply} (at {stage})"
         outcome = replace(outcome_of_reply(stage, event.reply, through), text=text)
-    else:
-        outcome = outcome_of_break(
-            f"{place}: {type(event).__name__} (at {stage})", timed_out=False, malformed=True
-        )
+        return _HostUnusable(HostFailure(place, outcome, reply=event.reply))
+    outcome = outcome_of_break(
+        f"{place}: {type(event).__name__} (at {stage})", timed_out=False, malformed=True
+    )
     return _HostUnusable(HostFailure(place, outcome))
