@@ -43,10 +43,13 @@ class Suggestion:
         """As a line of a zone file, a long text in pieces of 255 bytes (RFC 1035 3.3)."""
         value = self.value
         if self.record_type == "TXT":
-            escaped = value.replace("\\", "\\\\").replace('"', '\\"')
-            pieces = [escaped[at : at + 255] for at in range(0, len(escaped), 255)] or [""]
-            value = " ".join(f'"{piece}"' for piece in pieces)
+            pieces = [value[at : at + 255] for at in range(0, len(value), 255)] or [""]
+            value = " ".join(f'"{_escaped(piece)}"' for piece in pieces)
         return f"{self.name}. IN {self.record_type} {value}"
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"')
 
 
 @dataclass(frozen=True, slots=True)
