@@ -136,6 +136,8 @@ class LineConnection(asyncio.Protocol):
         self._waiting: asyncio.Future[Heard] | None = None
         self._early: deque[Heard] = deque()
         self._owed = 0
+        """Replies that are due to lines which nobody waits for any more."""
+        self._greeted = False
         self._since_said = 0
         self._drained = asyncio.Event()
         self._drained.set()
@@ -295,9 +297,11 @@ class LineConnection(asyncio.Protocol):
         if not isinstance(heard, Ended) and self._owed:
             self._owed -= 1  # the answer to a line that nobody waits for any more
         elif waiting is not None and not waiting.done():
+            self._greeted = True
             waiting.set_result(heard)
             return
-        if self._on_unasked is not None:
+        greeting, self._greeted = not self._greeted, True
+        if self._on_unasked is not None and not greeting:
             self._on_unasked(heard)
         elif not isinstance(heard, Ended) and len(self._early) < MAXIMUM_EARLY:
             self._early.append(heard)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from waypost.doctor.shell.commands import IN_CLEAR, OWN, SMTP
+from waypost.doctor.shell.logins import KNOWN_MECHANISMS
 from waypost.knowledge.extensions import Extension, extensions
 from waypost.smtp.extensions import Capabilities
-
-_MECHANISMS = ("PLAIN", "LOGIN", "CRAM-MD5", "SCRAM-SHA-256", "XOAUTH2", "OAUTHBEARER")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +88,8 @@ def _arguments(words: list[str], situation: Situation) -> list[str]:
 
 
 def _mechanisms(situation: Situation) -> list[str]:
-    capabilities = situation.capabilities
-    names = capabilities.auth if capabilities is not None and capabilities.auth else _MECHANISMS
-    return [f"{name} " for name in names]
+    offered = situation.capabilities.auth if situation.capabilities is not None else ()
+    return [f"{name} " for name in offered or KNOWN_MECHANISMS]
 
 
 def _offered(capabilities: Capabilities) -> list[Extension]:

@@ -53,6 +53,9 @@ _STAGES: Final[Mapping[str, Stage]] = {
     "MAIL": "mail", "RCPT": "rcpt", "DATA": "data", CONTENT: "content", "BDAT": "content",
 }  # fmt: skip
 
+_OUT_OF_STEP: Final = frozenset({500, 501, 502, 503, 504})
+"""Codes about the command itself, whatever it is for (RFC 5321 4.2.1)."""
+
 _OTHERS: Final = (
     (re.compile(r"HTTP/\d"), "a web server answers there, no mail server"),
     (
@@ -74,8 +77,10 @@ def reply_words(verb: str, reply: Reply) -> str:
         if verb in _DONE and code == _ORDINARY.get(verb, 250):
             return _DONE[verb]
         return _sentence(known.meaning if known is not None else digits()[code // 100])
-    found = classify(reply, stage=_STAGES.get(verb), through="smarthost")
-    return f"{found.kind}: {_sentence(found.meaning)} ({found.reason})"
+    stage = None if code in _OUT_OF_STEP else _STAGES.get(verb)
+    found = classify(reply, stage=stage, through="smarthost")
+    kind = "temporary" if code < 500 else "permanent"
+    return f"{kind}: {_sentence(found.meaning)} ({found.reason})"
 
 
 def offer_words(line: str) -> str:

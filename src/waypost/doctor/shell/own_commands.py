@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 from waypost.doctor.shell.commands import IN_CLEAR, OWN, SMTP, Described, OwnCommand, resembling
 
 if TYPE_CHECKING:
-    from waypost.doctor.shell.session import LoginWanted, ShellSession
+    from waypost.doctor.shell.logins import LoginWanted
+    from waypost.doctor.shell.session import ShellSession
 
 _WIDTH: Final = 36
 """Of the forms in a list of commands."""

@@ -19,7 +19,8 @@ from typing import IO, Annotated, Any, TypeVar
 import typer
 
 from waypost.doctor.shell.commands import OwnCommand, read_input
-from waypost.doctor.shell.session import LoginWanted, ShellSession
+from waypost.doctor.shell.logins import LoginWanted
+from waypost.doctor.shell.session import ShellSession
 from waypost.faces.cli.failure import (
     CHECKED_BAD,
     UNREACHABLE,
