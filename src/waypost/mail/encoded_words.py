@@ -67,6 +67,13 @@ def decode_encoded_words(text: str) -> str:
     return "".join(pieces)
 
 
+def decoded(octets: bytes, charset: str) -> str:
+    """The text of a part whose charset is given as its writer named it; never raises. Where the
+    charset is unknown or wrong, as UTF-8 with marks for what is none."""
+    text = _text(octets, charset.strip(" \t\"'").lower() or "utf-8", "\0")
+    return octets.decode("utf-8", "replace") if text == "\0" else text
+
+
 def _octets(encoding: str, content: str) -> bytes:
     """What the word carries; forgiving, as a decoder for people should be."""
     octets = content.encode("utf-8", "replace")

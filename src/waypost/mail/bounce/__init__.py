@@ -1,0 +1,1 @@
+"""Reads what comes back: bounce messages, delivery reports, complaints, receipts, auto-replies."""

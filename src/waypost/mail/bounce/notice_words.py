@@ -1,0 +1,76 @@
+"""Finds the words that a notice has about one recipient: those that tell why.
+
+They stand behind the address or below it, in the same paragraph or, below a heading such as
+"Technical details", in the next; only where nothing stands there, above it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Final
+
+from waypost.mail.bounce.report import MAXIMUM_DIAGNOSTIC
+from waypost.mail.encoded_words import displayable
+
+MAXIMUM_LINES: Final = 60
+"""Lines below an address that are looked at."""
+
+CODED: Final = re.compile(r"(?<![\w.:/-])(?:[45]\d\d[ -]|[45]\d\d$|#?[45]\.\d{1,3}\.\d{1,3}\b)")
+"""A reply code or an enhanced status code of refusal."""
+
+_HEADING: Final = re.compile(
+    r"(?i)^[\s>*=-]{0,20}(?:technical details|transcript|reason|the (?:error|reason|response|problem)|error|details|"
+    r"diagnostic|additional information|server message|smtp error|smtp command|-------)[^.]{0,80}:?\s*-*$"
+)
+_RULE: Final = re.compile(r"^[\s=*_#-]{3,}$")
+
+
+def words_about(lines: Sequence[str], at: int, end: int, rest: str) -> str:
+    """The words about the recipient of line `at`, whose list goes on at line `end`; on one line."""
+    paragraphs = [[rest.strip(" \t:;,.-")]] if rest.strip(" \t:;,.-)>]\"'") else []
+    below = _paragraphs(lines[at + 1 : min(end, at + 1 + MAXIMUM_LINES)])
+    joined = bool(paragraphs)
+    for number, (paragraph, distance) in enumerate(below):
+        if number == 0 and distance == 0:
+            if joined:
+                paragraphs[0] += paragraph
+            else:
+                paragraphs.append(paragraph)
+        else:
+            paragraphs.append(paragraph)
+    chosen = _chosen(paragraphs)
+    if not chosen:
+        above = [paragraph for paragraph, _ in _paragraphs(lines[max(0, at - 12) : max(at, 0)])]
+        chosen = " ".join(above[-1]) if above else ""
+    return displayable(chosen)[:MAXIMUM_DIAGNOSTIC]
+
+
+def _chosen(paragraphs: Sequence[Sequence[str]]) -> str:
+    """The first with a code; else the first that says something."""
+    first = [" ".join(paragraph) for paragraph in paragraphs[:8]]
+    for text in first[:5]:
+        if CODED.search(text):
+            return text
+    saying = [
+        text for text in first if re.search(r"\w{3,}.*\w{2,}", text) and not _HEADING.match(text)
+    ]
+    return saying[0] if saying else ""
+
+
+def _paragraphs(lines: Sequence[str]) -> list[tuple[list[str], int]]:
+    """Each paragraph, and how many empty lines stand before it."""
+    found: list[tuple[list[str], int]] = []
+    current: list[str] = []
+    empty = 0
+    for line in lines:
+        if not line.strip() or _RULE.match(line):
+            if current:
+                found.append((current, empty))
+                current, empty = [], 0
+            empty += 1
+            continue
+        current.append(line.strip())
+    if current:
+        found.append((current, empty))
+    return found

@@ -1,0 +1,306 @@
+"""Tells what a message that came back is, and reads it.
+
+The part for programs (RFC 3464) counts first, where there is one; the notice for people fills in what
+it lacks, and stands alone where there is none, as with many systems. A complaint (RFC 5965), a receipt
+(RFC 8098) and an automatic reply (RFC 3834) are told apart from bounces, because nothing has failed.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from waypost.mail.bounce.addresses import address_in, addresses_in, tidied
+from waypost.mail.bounce.delivery_status import holds_delivery_status, read_delivery_status
+from waypost.mail.bounce.feedback import read_complaint, read_disposition
+from waypost.mail.bounce.notice import Hints, read_notice
+from waypost.mail.bounce.notice_end import cut_at_original
+from waypost.mail.bounce.report import BounceReport, Kind, ReportedRecipient
+from waypost.mail.bounce.steps import host_in, step_in
+from waypost.mail.bounce.structure import (
+    Fields,
+    Part,
+    Structure,
+    enclosed,
+    looks_like_message,
+    read_structure,
+    split_header,
+)
+from waypost.mail.encoded_words import displayable
+from waypost.mail.html_text import text_of_html
+
+MAXIMUM_HTML: Final = 1 << 17
+MAXIMUM_NOTICE: Final = 1 << 17
+"""Characters of a notice for people."""
+MAXIMUM_WORDS: Final = 600
+MAXIMUM_FORWARDS: Final = 2
+"""How often a report may be forwarded in another message."""
+MAXIMUM_GUESSED: Final = 5
+"""Recipients that are taken from the returned message where the report names none."""
+
+_DAEMON: Final = re.compile(
+    r"(?i)mailer[-_. ]?daemon|postmaster|post_master|mail[-_. ]deliver|delivery[-_. ]sub|sysadmin|system administrator"
+    r"|mail system|mail[-_. ]?admin|^\s*<>|bounce|symantec|content-filter|mail[-_. ]?service"
+)
+_FAILURE: Final = re.compile(
+    r"(?i)undeliver|returned mail|return(?:ed|ing) message|delivery (?:status|fail|report|problem|has|notif|error)"
+    r"|fail(?:ure|ed)\b|mail (?:error|system error)|non[- ]?remis|unzustellbar|not (?:be )?delivered|delay"
+    r"|rejected|blocked|could not|error sending|warning: message|could not be sent|bounce"
+)
+_NOTICE: Final = re.compile(
+    r"(?i)(?:could ?not|cannot|can't|was(?:n't| not)|not able to|unable to|has not been|have not been|not)"
+    r" (?:be |been )?(?:deliver|sent|reach|relay|process|send)|undeliver|delivery (?:has )?fail|failed permanently"
+    r"|permanent (?:fatal )?error|did not reach|delivery status notification|mail delivery (?:failed|system)"
+    r"|returned to sender|error(?:s)? (?:occurred )?(?:while|during) (?:trying to )?(?:deliver|send)"
+    r"|qmail-send program|mail system at host|undelivered|has been delayed|transcript of session"
+    r"|delivery problems|delivery errors|non-?deliver|failed recipients?|user unknown|unknown user"
+)
+_AUTOMATIC: Final = re.compile(
+    r"(?i)^auto(?:matic)?[- :]|out of (?:the )?office|vacation|auto-?reply|autorespon|abwesen|away from"
+)
+
+
+def is_report_text(text: str) -> bool:
+    """Whether a pasted text is a message, or the readable part of a report."""
+    if looks_like_message(text) or holds_delivery_status(text[:MAXIMUM_NOTICE]):
+        return True
+    lines = [line for line in text[:8000].split("\n") if line.strip()]
+    return len(lines) >= 3 and _NOTICE.search(text[:8000]) is not None
+
+
+def read_report(raw: bytes | str) -> BounceReport:
+    """Read a message that came back; `raw` is a message, or text that was pasted. Never raises.
+
+    A report that somebody forwarded, as an attachment or in the text, is read in its place.
+    """
+    return _read(read_structure(raw), MAXIMUM_FORWARDS)
+
+
+def _read(structure: Structure, forwards: int) -> BounceReport:
+    fields = structure.fields
+    notice, returned = _notice_of(structure)
+    original = split_header(returned)[0]
+    base = BounceReport(
+        "other",
+        "message",
+        words=displayable(notice)[:MAXIMUM_WORDS],
+        subject=displayable(fields.shown("subject"))[:300],
+        sender=displayable(fields.shown("from"))[:300],
+        original_message_id=displayable(original.get("message-id").strip("<>"))[:300],
+        original_subject=displayable(original.shown("subject"))[:300],
+        original_sender=address_in(original.get("return-path")) or address_in(original.get("from")),
+    )
+    complaint = read_complaint(structure, original)
+    if complaint is not None:
+        recipients, kind = complaint
+        return replace(
+            base, kind="complaint", form="arf", recipients=recipients, feedback_type=kind
+        )
+    disposition = read_disposition(structure)
+    if disposition is not None:
+        return replace(base, kind="disposition", form="mdn", recipients=disposition)
+    reporting, told = _told(structure)
+    if not told and _is_automatic(fields, notice):
+        return replace(base, kind="automatic-reply", form="rfc3834")
+    hints = _hints(fields, original)
+    may_be = _may_be_bounce(fields, notice, told)
+    seen = read_notice(notice, hints) if may_be else ()
+    if not told and not seen and forwards and _is_report(original):
+        inner = _read(read_structure(returned), forwards - 1)
+        if inner.kind != "other" and (inner.recipients or not may_be):
+            return inner
+    if may_be and not told and not seen:
+        seen = read_notice(notice, replace(hints, original=_recipients_of(original)))
+    recipients = _merged(told, seen)
+    kind_found: Kind = (
+        "bounce" if recipients or (fields.all and _is_failure(fields, notice)) else "other"
+    )
+    form = "rfc3464" if told else "text" if kind_found == "bounce" else "message"
+    return replace(base, kind=kind_found, form=form, recipients=recipients, reporting_mta=reporting)
+
+
+def _notice_of(structure: Structure) -> tuple[str, str]:
+    """What is written for people, and the message that is returned."""
+    texts: list[str] = []
+    original = ""
+    kinds = {part.kind for part in structure.parts}
+    for part in structure.parts:
+        if enclosed(part):
+            original = original or part.text.lstrip("\n")
+            continue
+        text = _readable(part, plain_too="text/plain" in kinds)
+        if not text or original:
+            continue
+        words, rest = cut_at_original(text[:MAXIMUM_NOTICE])
+        texts.append(words)
+        if rest:
+            original = _unquoted(rest)
+    return "\n\n".join(texts)[:MAXIMUM_NOTICE], original
+
+
+def _readable(part: Part, *, plain_too: bool) -> str:
+    if part.kind == "text/html":
+        return "" if plain_too else text_of_html(part.text[:MAXIMUM_HTML])
+    if part.kind.startswith("text/") or part.kind in ("multipart/report", "multipart/mixed"):
+        if re.match(r"(?i)\s*<(?:!doctype|html|p\b|div)", part.text) and part.kind != "text/plain":
+            return text_of_html(part.text[:MAXIMUM_HTML])
+        return part.text
+    return ""
+
+
+def _unquoted(text: str) -> str:
+    lines = text.split("\n")
+    return "\n".join(line.lstrip("> ") if line.startswith((">", " >")) else line for line in lines)
+
+
+def _told(structure: Structure) -> tuple[str, tuple[ReportedRecipient, ...]]:
+    """What the delivery status says. Some systems write it as text, or within the notice."""
+    statuses = [
+        part
+        for part in structure.parts
+        if part.kind in ("message/delivery-status", "message/global-delivery-status")
+    ]
+    others = [
+        part
+        for part in structure.parts
+        if not statuses and not enclosed(part) and holds_delivery_status(part.text[:MAXIMUM_NOTICE])
+    ]
+    reporting = ""
+    recipients: list[ReportedRecipient] = []
+    for part in statuses or others:
+        text = part.text if part in statuses else cut_at_original(part.text[:MAXIMUM_NOTICE])[0]
+        if part.fields.get("content-transfer-encoding").lower() == "" and "=3D" in text:
+            text = text.replace("=\n", "").replace("=3D", "=")
+        mta, found = read_delivery_status(text[:MAXIMUM_NOTICE])
+        reporting = reporting or mta
+        recipients += found
+    return reporting, tuple(recipients)
+
+
+def _hints(fields: Fields, original: Fields) -> Hints:
+    failed: list[str] = []
+    for value in fields.every("x-failed-recipients"):
+        failed += addresses_in(value)
+    senders = {
+        address_in(fields.get("to")),
+        address_in(fields.get("from")),
+        address_in(original.get("from")),
+        address_in(original.get("return-path")),
+    }
+    return Hints(
+        frozenset(one.lower() for one in senders if one),
+        tuple(dict.fromkeys(failed)),
+        (),
+        fields.shown("subject"),
+    )
+
+
+def _recipients_of(original: Fields) -> tuple[str, ...]:
+    """Whom a returned message was for: by the servers that had it, else by its own word."""
+    for value in original.every("received"):
+        found = re.search(r"\bfor <?([^\s<>;]{1,300}@[^\s<>;]{1,255})", value)
+        if found is not None:
+            return (tidied(found[1]),)
+    for name in ("x-original-to", "delivered-to", "to", "cc"):
+        named = [one for value in original.every(name) for one in addresses_in(value)]
+        if named:
+            return tuple(named[:MAXIMUM_GUESSED])
+    return ()
+
+
+def _is_report(fields: Fields) -> bool:
+    """Whether the header is that of a report by a mail system."""
+    return _DAEMON.search(fields.get("from")) is not None and (
+        fields.content_type == "multipart/report"
+        or _FAILURE.search(fields.shown("subject")) is not None
+    )
+
+
+def _is_automatic(fields: Fields, notice: str) -> bool:
+    """An answer by a program in a person's place, and no report of a mail system (RFC 3834 5)."""
+    how = fields.get("auto-submitted").lower()
+    if fields.get("x-failed-recipients") or _DAEMON.search(fields.get("from")):
+        return False
+    if fields.content_type == "multipart/report":
+        return False
+    subject = fields.shown("subject")
+    if _AUTOMATIC.search(subject) and not _FAILURE.search(subject):
+        return True
+    replied = how.startswith("auto-replied") or any(
+        fields.get(name)
+        for name in (
+            "x-autoreply",
+            "x-autorespond",
+            "x-auto-reply",
+            "x-apple-action",
+            "x-autoresponder",
+        )
+    )
+    return replied and not (_FAILURE.search(subject) or _NOTICE.search(notice[:4000]))
+
+
+def _is_failure(fields: Fields, notice: str) -> bool:
+    daemon = _DAEMON.search(fields.get("from")) is not None or "<>" in fields.get("return-path")
+    failure = _FAILURE.search(fields.shown("subject")) is not None
+    return daemon and (failure or _NOTICE.search(notice[:8000]) is not None)
+
+
+def _may_be_bounce(fields: Fields, notice: str, told: tuple[ReportedRecipient, ...]) -> bool:
+    """Whether a notice is worth searching for recipients: not every message is a bounce."""
+    if told or fields.get("x-failed-recipients") or not fields.all:
+        return True
+    if fields.content_type == "multipart/report":
+        return True
+    daemon = _DAEMON.search(fields.get("from")) is not None or "<>" in fields.get("return-path")
+    failure = _FAILURE.search(fields.shown("subject")) is not None
+    words = _NOTICE.search(notice[:8000]) is not None
+    return daemon + failure + words >= 2 or daemon
+
+
+def _merged(
+    told: tuple[ReportedRecipient, ...], seen: tuple[ReportedRecipient, ...]
+) -> tuple[ReportedRecipient, ...]:
+    """The recipients of the delivery status, with what only the notice says."""
+    if not told:
+        return seen
+    by_address: dict[str, ReportedRecipient] = {}
+    for one in seen:
+        by_address.setdefault(one.address.lower(), one)
+        if one.original:
+            by_address.setdefault(one.original.lower(), one)
+    merged = []
+    for one in told:
+        beside = by_address.get(one.address.lower()) or by_address.get(one.original.lower())
+        if beside is None and len(told) == 1 and len(seen) == 1:
+            beside = seen[0]
+        merged.append(_joined(one, beside))
+    return tuple({(one.address.lower(), one.action): one for one in reversed(merged)}.values())[
+        ::-1
+    ]
+
+
+def _joined(one: ReportedRecipient, beside: ReportedRecipient | None) -> ReportedRecipient:
+    words = one.diagnostic
+    step = step_in(words)
+    host = one.remote_mta
+    if beside is not None and one.action in ("failed", "delayed"):
+        if _says_little(words) and beside.diagnostic:
+            words = f"{words} {beside.diagnostic}".strip() if words else beside.diagnostic
+        step = step or beside.step
+        host = host or beside.remote_mta
+    address = one.address
+    if beside is not None and "@" not in address and "@" in beside.address:
+        address = beside.address
+    return replace(
+        one,
+        address=address,
+        diagnostic=words,
+        step=step or step_in(words),
+        remote_mta=host or host_in(words),
+    )
+
+
+def _says_little(words: str) -> bool:
+    """A diagnostic of codes alone, or none."""
+    return len(re.sub(r"[\d.#;()\s-]|smtp|failed|error", "", words, flags=re.IGNORECASE)) < 8
