@@ -1,4 +1,8 @@
-"""What the committer writes: operations, and their rows as multi-row statements."""
+"""What the committer writes: operations, and their rows.
+
+Ordinary mail goes through the one statement of exchange.py. What does not fit there (further
+recipients, several results, marks, rare operations) follows in multi-row statements of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from json.encoder import encode_basestring as quoted
 
 from waypost.smtp.envelope import Envelope, Recipient
 from waypost.spool.committer import Operation
@@ -15,10 +20,9 @@ from waypost.spool.contract import (
     Done,
     NewMessage,
     NotQueued,
+    RecipientResult,
 )
-
-_LARGEST_STATEMENT = 64
-"""Rows of one INSERT; the statements for each size up to it are kept prepared."""
+from waypost.spool.exchange import LARGEST, NO_RESULT, Row, exchange
 
 
 @dataclass(slots=True)
@@ -60,135 +64,151 @@ class Execute:
 
 
 def apply_operations(connection: sqlite3.Connection, group: Sequence[Operation]) -> None:
-    """Write a group inside the open transaction, appends first, in few statements."""
-    messages: list[tuple[object, ...]] = []
-    recipients: list[tuple[object, ...]] = []
-    bodies: list[tuple[object, ...]] = []
-    attempts: list[tuple[object, ...]] = []
-    results: list[tuple[object, ...]] = []
-    settled: list[int] = []
-    started: list[tuple[object, ...]] = []
-    rare: list[Execute] = []
+    """Write a group in one transaction and few statements: appends first, the bodies go last.
+
+    Where it raises, a transaction may be left open, to be rolled back.
+    """
+    work = _Work()
     for operation in group:
         if isinstance(operation, Append):
-            _append_rows(operation, messages, recipients, bodies)
+            work.append(operation)
         elif isinstance(operation, Finish):
-            _finish_rows(operation, attempts, results, settled)
-            if operation.notification is not None:
-                _append_rows(operation.notification, messages, recipients, bodies)
+            work.finish(operation)
         elif isinstance(operation, MarkStarted):
-            started += [(operation.message, number) for number in operation.numbers]
+            work.started += [(operation.message, number) for number in operation.numbers]
         elif isinstance(operation, Execute):
-            rare.append(operation)
-    _insert(connection, "message", 12, messages)
-    _insert(connection, "recipient", 11, recipients)
-    _insert(connection, "body", 2, bodies)
-    if started:
-        marked = connection.executemany(
-            "UPDATE recipient SET started = 1 WHERE message = ? AND number = ? AND state = 0",
-            started,
-        ).rowcount
-        if marked != len(started):
-            # The group is rolled back and done one by one; only the one at fault fails then.
-            raise NotQueued("a recipient was held, cancelled or set aside meanwhile")
-    _insert(connection, "attempt", 10, attempts)
-    for rare_operation in rare:  # before the bodies go: a capture takes a copy of one
-        rare_operation.work(connection)
-    _update_results(connection, results)
-    _delete_bodies(connection, settled)
+            work.rare.append(operation)
+    if work.is_ordinary():
+        exchange(connection, work.arrivals, work.outcomes)
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    work.do(connection)
+    connection.execute("COMMIT")
 
 
-def _append_rows(
-    operation: Append,
-    messages: list[tuple[object, ...]],
-    recipients: list[tuple[object, ...]],
-    bodies: list[tuple[object, ...]],
-) -> None:
-    message = operation.message
-    envelope = message.envelope
-    identifier = message.identifier
-    messages.append(
-        (
-            identifier, envelope.reverse_path, message.received_at, message.expires_at,
-            message.user, message.client, message.size, message.subject, message.message_id,
-            envelope_options(envelope), operation.checksum, operation.content is None,
-        )
-    )  # fmt: skip
-    started = message.started
-    due_at = message.due_at
-    for number, recipient in enumerate(envelope.recipients):
-        address = recipient.address
-        recipients.append(
+class _Work:
+    """The rows of a group, by the statements that write them."""
+
+    __slots__ = ("arrivals", "further", "outcomes", "rare", "results", "settled", "started")
+
+    def __init__(self) -> None:
+        self.arrivals: list[Row] = []
+        """Messages with their first recipients."""
+        self.further: list[Row] = []
+        """Their other recipients."""
+        self.started: list[tuple[int, int]] = []
+        self.rare: list[Execute] = []
+        self.outcomes: list[Row] = []
+        """Attempts with their one result, or without any."""
+        self.results: list[Row] = []
+        """Of attempts with several."""
+        self.settled: list[int] = []
+        """Messages of which such a result is final."""
+
+    def append(self, operation: Append) -> None:
+        """A message, with its recipients and its content."""
+        message = operation.message
+        envelope = message.envelope
+        identifier = message.identifier
+        first = envelope.recipients[0]
+        self.arrivals.append(
             (
-                identifier, number, address, address[address.rfind("@") + 1 :].lower(),
-                recipient_options(recipient), 0, 0, due_at, started, "", "",
+                identifier, envelope.reverse_path, message.received_at, message.expires_at,
+                message.user, message.client, message.size, message.subject, message.message_id,
+                envelope_options(envelope), operation.checksum, operation.content is None,
+                first.address, _domain(first), recipient_options(first), message.due_at,
+                message.started, operation.content,
             )
         )  # fmt: skip
-    if operation.content is not None:
-        bodies.append((identifier, operation.content))
+        if len(envelope.recipients) > 1:
+            self.further += [
+                (
+                    identifier, number, one.address, _domain(one), recipient_options(one), 0, 0,
+                    message.due_at, message.started, "", "",
+                )
+                for number, one in enumerate(envelope.recipients)
+                if number
+            ]  # fmt: skip
 
-
-def _finish_rows(
-    operation: Finish,
-    attempts: list[tuple[object, ...]],
-    results: list[tuple[object, ...]],
-    settled: list[int],
-) -> None:
-    record = operation.record
-    identifier = record.message
-    attempts.append(
-        (
-            identifier, record.started_at, operation.serial, record.seconds, record.route,
-            record.next_hop, record.tls, record.uncertain, _results_text(record),
+    def finish(self, operation: Finish) -> None:
+        """An attempt, and what it came to."""
+        record = operation.record
+        results = record.results
+        attempt = (
+            record.message, record.started_at, operation.serial, record.seconds, record.route,
+            record.next_hop, record.tls, record.uncertain, _results_text(results),
             record.transcript,
+        )  # fmt: skip
+        if len(results) == 1:
+            one = results[0]
+            state = int(one.state)
+            self.outcomes.append((*attempt, one.number, state, one.due_at, one.reply, one.reason))
+        else:
+            self.outcomes.append((*attempt, *NO_RESULT))
+            self.results += [
+                (record.message, one.number, int(one.state), one.due_at, one.reply, one.reason)
+                for one in results
+            ]
+            if any(one.state > 1 for one in results):
+                self.settled.append(record.message)
+        if operation.notification is not None:
+            self.append(operation.notification)
+
+    def is_ordinary(self) -> bool:
+        """One statement does it: no attempt is of a message that arrives in this very group."""
+        return (
+            not (self.further or self.started or self.rare or self.results)
+            and max(len(self.arrivals), len(self.outcomes)) <= LARGEST
+            and {row[0] for row in self.arrivals}.isdisjoint([row[0] for row in self.outcomes])
         )
-    )  # fmt: skip
-    any_final = False
-    for result in record.results:
-        state = int(result.state)
-        results.append(
-            (identifier, result.number, state, result.due_at, result.reply, result.reason)
-        )
-        any_final = any_final or state > 1
-    if any_final:
-        settled.append(identifier)
+
+    def do(self, connection: sqlite3.Connection) -> None:
+        """Everything, inside the open transaction."""
+        exchange(connection, self.arrivals, ())
+        _insert_recipients(connection, self.further)
+        if self.started:
+            marked = connection.executemany(
+                "UPDATE recipient SET started = 1 WHERE message = ? AND number = ? AND state = 0",
+                self.started,
+            ).rowcount
+            if marked != len(self.started):
+                # The group is rolled back and done one by one; only the one at fault fails then.
+                raise NotQueued("a recipient was held, cancelled or set aside meanwhile")
+        for operation in self.rare:  # before the bodies go: a capture takes a copy of one
+            operation.work(connection)
+        exchange(connection, (), self.outcomes)
+        _update_results(connection, self.results)
+        _delete_bodies(connection, self.settled)
 
 
-def _results_text(record: AttemptRecord) -> str:
-    return json.dumps(
-        [(r.number, int(r.state), r.due_at, r.reply, r.reason) for r in record.results],
-        ensure_ascii=False,
-        separators=(",", ":"),
+def _domain(recipient: Recipient) -> str:
+    address = recipient.address
+    return address[address.rfind("@") + 1 :].lower()
+
+
+def _results_text(results: Sequence[RecipientResult]) -> str:
+    """As JSON: [[number, state, due_at, reply, reason], ...]."""
+    rows = [
+        f"[{one.number},{int(one.state)},{one.due_at!r},{quoted(one.reply)},{quoted(one.reason)}]"
+        for one in results
+    ]
+    return f"[{','.join(rows)}]"
+
+
+@lru_cache(maxsize=LARGEST)
+def _recipients_statement(rows: int) -> str:
+    row = f"({','.join('?' * 11)})"
+    return (
+        "INSERT INTO recipient (message, number, address, domain, options, state, attempts, "
+        f"due_at, started, reply, reason) VALUES {','.join([row] * rows)}"
     )
 
 
-@lru_cache(maxsize=1024)
-def _insert_statement(table: str, columns: int, rows: int) -> str:
-    row = "(" + ",".join("?" * columns) + ")"
-    names = _COLUMNS[table]
-    return f"INSERT INTO {table} ({names}) VALUES {','.join([row] * rows)}"
-
-
-_COLUMNS = {
-    "message": "id, reverse_path, received_at, expires_at, user, client, size, subject, "
-    "message_id, options, checksum, in_file",
-    "recipient": "message, number, address, domain, options, state, attempts, due_at, started, "
-    "reply, reason",
-    "body": "message, content",
-    "attempt": "message, started_at, serial, seconds, route, next_hop, tls, uncertain, results, "
-    "transcript",
-}
-
-
-def _insert(
-    connection: sqlite3.Connection, table: str, columns: int, rows: list[tuple[object, ...]]
-) -> None:
-    for start in range(0, len(rows), _LARGEST_STATEMENT):
-        part = rows[start : start + _LARGEST_STATEMENT]
-        values: list[object] = []
-        for row in part:
-            values += row
-        connection.execute(_insert_statement(table, columns, len(part)), values)
+def _insert_recipients(connection: sqlite3.Connection, rows: list[Row]) -> None:
+    for start in range(0, len(rows), LARGEST):
+        part = rows[start : start + LARGEST]
+        values = [value for row in part for value in row]
+        connection.execute(_recipients_statement(len(part)), values)
 
 
 @lru_cache(maxsize=128)
@@ -204,12 +224,10 @@ def _update_statement(rows: int) -> str:
     )
 
 
-def _update_results(connection: sqlite3.Connection, rows: list[tuple[object, ...]]) -> None:
-    for start in range(0, len(rows), _LARGEST_STATEMENT):
-        part = rows[start : start + _LARGEST_STATEMENT]
-        values: list[object] = []
-        for row in part:
-            values += row
+def _update_results(connection: sqlite3.Connection, rows: list[Row]) -> None:
+    for start in range(0, len(rows), LARGEST):
+        part = rows[start : start + LARGEST]
+        values = [value for row in part for value in row]
         connection.execute(_update_statement(len(part)), values)
 
 

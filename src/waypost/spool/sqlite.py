@@ -44,6 +44,7 @@ from waypost.spool.contract import (
     SpoolFull,
     SpoolRefusal,
 )
+from waypost.spool.exchange import with_exchange
 from waypost.spool.identifiers import IdentifierSource
 from waypost.spool.operations import Append, Execute, Finish, MarkStarted, apply_operations
 from waypost.spool.room import Room, disk_free
@@ -87,7 +88,9 @@ class SqliteSpool(SqliteQuestions):
         self._bodies = settings.directory / "bodies"
         self._captured = settings.directory / "captured"
         self._budget = MemoryBudget(settings.memory)
-        self._committer = Committer(lambda: sqlite_opening.connect(self._path), apply_operations)
+        self._committer = Committer(
+            lambda: with_exchange(sqlite_opening.connect(self._path)), apply_operations
+        )
         self._room = Room(
             settings.minimum_free,
             settings.maximum_bytes,
