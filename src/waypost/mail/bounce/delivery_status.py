@@ -115,6 +115,8 @@ def _recipient(group: Group) -> ReportedRecipient | None:
             else "failed"
         )
     diagnostic = displayable(decode_encoded_words(group.get("diagnostic-code", "")))
+    if not diagnostic and found is not None:
+        diagnostic = displayable(group["status"][found.end() :]).strip("() ")  # its comment
     return ReportedRecipient(
         address,
         original if original.lower() != address.lower() else "",

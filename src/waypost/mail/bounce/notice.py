@@ -23,6 +23,8 @@ from waypost.mail.bounce.steps import host_in, step_in
 from waypost.mail.bounce.structure import MAXIMUM_LINE
 
 MAXIMUM_LINES: Final = 2000
+LONGEST_BLOCK: Final = 30
+"""Lines about one recipient."""
 
 _LISTED: Final = re.compile(
     rf"""(?ix)^[\s>*•+|-]{{0,40}}(?:\d{{1,3}}[.)]\s{{1,4}})?
@@ -110,7 +112,11 @@ def read_notice(text: str, hints: Hints) -> tuple[ReportedRecipient, ...]:
     delayed = _is_delay(text, hints.subject)
     found: dict[str, ReportedRecipient] = {}
     for number, entry in enumerate(entries):
-        nexts = [other.line for other in entries[number + 1 :] if other.line > entry.line]
+        nexts = [
+            other.line
+            for other in entries[number + 1 :]
+            if other.line > entry.line and other.address.lower() != entry.address.lower()
+        ]
         one = _reported(entry, lines, min(nexts, default=len(lines)), exchanges, delayed=delayed)
         known = found.get(one.address.lower())
         if known is None or (len(known.diagnostic) < 4 <= len(one.diagnostic)):
@@ -118,6 +124,17 @@ def read_notice(text: str, hints: Hints) -> tuple[ReportedRecipient, ...]:
         if len(found) >= MAXIMUM_RECIPIENTS:
             break
     return tuple(found.values())
+
+
+def heard_in(text: str) -> ReportedRecipient | None:
+    """What the session that a notice quotes came to, for whomever; None where it quotes none."""
+    lines = [line[:MAXIMUM_LINE] for line in text.split("\n", MAXIMUM_LINES)[:MAXIMUM_LINES]]
+    refusal = refusal_of("", "", tuple(exchanges_in(lines)))
+    if refusal is None:
+        return None
+    return ReportedRecipient(
+        "", diagnostic=refusal.reply, remote_mta=refusal.host, step=refusal.step
+    )
 
 
 def _is_delay(text: str, subject: str) -> bool:
@@ -254,7 +271,7 @@ def _in_sentences(lines: Sequence[str], *, with_trouble: bool) -> Iterator[_Entr
         for found in _SENTENCE.finditer(line):
             address = tidied(found[1])
             if not _OFFICES.match(address):
-                yield _Entry(number, address, line[found.end() :])
+                yield _Entry(number, address, line)
 
 
 def _behind_to(lines: Sequence[str]) -> Iterator[_Entry]:
@@ -275,8 +292,9 @@ def _reported(
     entry: _Entry, lines: Sequence[str], end: int, exchanges: Sequence[Exchange], *, delayed: bool
 ) -> ReportedRecipient:
     words = words_about(lines, entry.line, end, entry.rest)
-    step = step_in(words)
-    host = host_in(words)
+    block = "\n".join(lines[max(entry.line, 0) : min(end, entry.line + LONGEST_BLOCK)])
+    step = step_in(words) or step_in(block)
+    host = host_in(words) or host_in(block)
     refusal = refusal_of(entry.address, entry.original, exchanges)
     if refusal is not None:
         words, step = refusal.reply, refusal.step or step

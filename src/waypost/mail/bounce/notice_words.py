@@ -20,9 +20,18 @@ CODED: Final = re.compile(r"(?<![\w.:/-])(?:[45]\d\d[ -]|[45]\d\d$|#?[45]\.\d{1,
 """A reply code or an enhanced status code of refusal."""
 
 _HEADING: Final = re.compile(
-    r"(?i)^[\s>*=-]{0,20}(?:technical details|transcript|reason|the (?:error|reason|response|problem)|error|details|"
-    r"diagnostic|additional information|server message|smtp error|smtp command|-------)[^.]{0,80}:?\s*-*$"
+    r"(?i)^[\s>*=-]{0,20}(?:technical details(?: of (?:permanent|temporary) failure)?"
+    r"|transcript of (?:the )?session(?: follows)?|(?:delay )?reason(?: for the problem)?"
+    r"|the (?:error|reason|response|problem)[^:]{0,60}|error(?: (?:message|type|text|was))?"
+    r"|details|diagnostic(?: information| code)?|additional information(?: follows)?"
+    r"|server message|smtp (?:error|command))\s{0,4}(?::|-*$)\s{0,8}"
 )
+"""What stands above or before the words that count."""
+_SAYS_NOTHING: Final = re.compile(
+    r"(?i)^\W*(?:message will be retried|no action is required|delivery to the following recipients? "
+    r"(?:has )?failed|your message (?:could not be|was not) delivered to|the following)"
+)
+_WORDS: Final = re.compile(r"\w{3,}\W.*\w{2,}")
 _RULE: Final = re.compile(r"^[\s=*_#-]{3,}$")
 
 
@@ -41,8 +50,9 @@ def words_about(lines: Sequence[str], at: int, end: int, rest: str) -> str:
             paragraphs.append(paragraph)
     chosen = _chosen(paragraphs)
     if not chosen:
-        above = [paragraph for paragraph, _ in _paragraphs(lines[max(0, at - 12) : max(at, 0)])]
-        chosen = " ".join(above[-1]) if above else ""
+        above = _paragraphs(lines[max(0, at - 12) : max(at, 0)])
+        texts = [" ".join(paragraph) for paragraph, _ in reversed(above)]
+        chosen = next((text for text in texts if not _SAYS_NOTHING.match(text)), "")
     return displayable(chosen)[:MAXIMUM_DIAGNOSTIC]
 
 
@@ -52,10 +62,11 @@ def _chosen(paragraphs: Sequence[Sequence[str]]) -> str:
     for text in first[:5]:
         if CODED.search(text):
             return text
-    saying = [
-        text for text in first if re.search(r"\w{3,}.*\w{2,}", text) and not _HEADING.match(text)
-    ]
-    return saying[0] if saying else ""
+    for text in first:
+        saying = _HEADING.sub("", text)
+        if _WORDS.search(saying) and not _SAYS_NOTHING.match(saying):
+            return saying
+    return ""
 
 
 def _paragraphs(lines: Sequence[str]) -> list[tuple[list[str], int]]:

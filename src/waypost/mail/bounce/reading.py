@@ -14,7 +14,7 @@ from typing import Final
 from waypost.mail.bounce.addresses import address_in, addresses_in, tidied
 from waypost.mail.bounce.delivery_status import holds_delivery_status, read_delivery_status
 from waypost.mail.bounce.feedback import read_complaint, read_disposition
-from waypost.mail.bounce.notice import Hints, read_notice
+from waypost.mail.bounce.notice import Hints, heard_in, read_notice
 from waypost.mail.bounce.notice_end import cut_at_original
 from waypost.mail.bounce.report import BounceReport, Kind, ReportedRecipient
 from waypost.mail.bounce.steps import host_in, step_in
@@ -112,7 +112,7 @@ def _read(structure: Structure, forwards: int) -> BounceReport:
             return inner
     if may_be and not told and not seen:
         seen = read_notice(notice, replace(hints, original=_recipients_of(original)))
-    recipients = _merged(told, seen)
+    recipients = _merged(told, seen, heard_in(notice) if told else None)
     kind_found: Kind = (
         "bounce" if recipients or (fields.all and _is_failure(fields, notice)) else "other"
     )
@@ -259,7 +259,9 @@ def _may_be_bounce(fields: Fields, notice: str, told: tuple[ReportedRecipient, .
 
 
 def _merged(
-    told: tuple[ReportedRecipient, ...], seen: tuple[ReportedRecipient, ...]
+    told: tuple[ReportedRecipient, ...],
+    seen: tuple[ReportedRecipient, ...],
+    heard: ReportedRecipient | None,
 ) -> tuple[ReportedRecipient, ...]:
     """The recipients of the delivery status, with what only the notice says."""
     if not told:
@@ -274,6 +276,8 @@ def _merged(
         beside = by_address.get(one.address.lower()) or by_address.get(one.original.lower())
         if beside is None and len(told) == 1 and len(seen) == 1:
             beside = seen[0]
+        if beside is None and len(told) == 1:
+            beside = heard
         merged.append(_joined(one, beside))
     return tuple({(one.address.lower(), one.action): one for one in reversed(merged)}.values())[
         ::-1
@@ -285,8 +289,10 @@ def _joined(one: ReportedRecipient, beside: ReportedRecipient | None) -> Reporte
     step = step_in(words)
     host = one.remote_mta
     if beside is not None and one.action in ("failed", "delayed"):
-        if _says_little(words) and beside.diagnostic:
-            words = f"{words} {beside.diagnostic}".strip() if words else beside.diagnostic
+        if beside.diagnostic and _says_little(words):
+            words = f"{words} {beside.diagnostic}".strip()
+        elif len(words) > 20 and words[-20:] in beside.diagnostic[:-20]:
+            words = beside.diagnostic  # the field holds the first line of a reply, the notice all
         step = step or beside.step
         host = host or beside.remote_mta
     address = one.address
@@ -299,6 +305,11 @@ def _joined(one: ReportedRecipient, beside: ReportedRecipient | None) -> Reporte
         step=step or step_in(words),
         remote_mta=host or host_in(words),
     )
+
+
+def is_vague(status: str) -> bool:
+    """Whether an enhanced status tells no more than that it failed."""
+    return status[1:] in ("", ".0.0")
 
 
 def _says_little(words: str) -> bool:

@@ -16,11 +16,11 @@ from waypost.mail.bounce.report import MAXIMUM_DIAGNOSTIC
 from waypost.mail.encoded_words import displayable
 
 _SENT: Final = re.compile(
-    r"(?i)^[\s|]{0,8}(?:>>>|-->|==>|->|sent(?: <<<)?:?|command:?|out:|our side:|hmailserver sent:)\s{0,4}"
+    r"(?i)^[\s|]{0,8}(?:>>>|-->|==>|->|sent(?: <<<)?:?|command:?|in:|our side:|hmailserver sent:)\s{0,4}"
     r"(EHLO|HELO|LHLO|STARTTLS|AUTH|MAIL|RCPT|DATA|BDAT|QUIT|RSET|\.)(?:\s{1,4}(?:FROM|TO)\s{0,2}:)?\s{0,4}(.*)$"
 )
 _RECEIVED: Final = re.compile(
-    r"(?i)^[\s|]{0,8}(?:<<<|<--|<==|<-|received(?: >>>)?:?|response:?|in:|remote side:|remote server replied:)\s{0,4}"
+    r"(?i)^[\s|]{0,8}(?:<<<|<--|<==|<-|received(?: >>>)?:?|response:?|out:|remote side:|remote server replied:)\s{0,4}"
     r"([2345]\d\d(?:[ -].*)?)$"
 )
 _BARE: Final = re.compile(r"^\s{0,4}([45]\d\d[ -].*)$")
@@ -107,8 +107,13 @@ def refusal_of(address: str, original: str, exchanges: Sequence[Exchange]) -> Ex
         if one.verb == "RCPT" and any(name in one.argument.lower() for name in names):
             return one
     named = [one for one in refusals if any(name in one.reply.lower() for name in names)]
-    if named:
-        return next((one for one in named if not one.bare), named[0])
+    for one in named:
+        if not one.bare:
+            return one
+        # The reporting system's own line sums up what it heard just before.
+        before = [other for other in exchanges if other.line < one.line and other.reply]
+        heard = before[-1] if before else one
+        return one if heard.bare or not heard.refuses or heard.reply[:3] == "503" else heard
     said = [one for one in refusals if not one.bare and not one.reply.startswith("503")]
     general = said or refusals
     return general[0] if general else None

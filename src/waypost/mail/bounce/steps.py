@@ -12,32 +12,37 @@ from typing import Final
 
 from waypost.mail.encoded_words import displayable
 
-_STEPS: Final = (
-    (
-        "content",
-        r"end[ -]of[ -](?:data|message|mail)|end-of-data|after data command|message body|"
-        r"final dot|\(eom\)|\bDOT\b|sending (?:the )?message (?:body|content|data)|"
-        r"data has been received|\bBDAT\b",
-    ),
-    (
-        "rcpt",
-        r"RCPT[ _]?TO\b|\bSMTP:RCPT\b|(?:after|during|in reply to|reply to|to|sending|response to)"
-        r" \(?RCPT\b|\bRCPT command",
-    ),
-    ("mail", r"MAIL[ _]?FROM\b(?!:?\s*\S+\s*RCPT)|\bSMTP:MAIL\b|(?:after|during|in reply to|to) MAIL\b"),
-    ("data", r"(?:after|during|in reply to|reply to|pipelined|sending|response to|SMTP:) ?\(?DATA\b|\(DATA\)|>>> DATA\b|^DATA$"),
-    ("ehlo", r"(?:after|during|in reply to|reply to|sending) (?:EHLO|HELO|LHLO)\b|>>> (?:EHLO|HELO)\b|\bSMTP:HELO\b|\bEHLO command"),
-    ("starttls", r"(?:after|during|in reply to|reply to|sending) STARTTLS\b|>>> STARTTLS"),
-    ("auth", r"(?:after|during|in reply to|reply to|sending) AUTH\b|>>> AUTH"),
-    (
-        "greeting",
-        r"(?:after|during|while (?:receiving|reading)|in) (?:the )?(?:initial )?(?:connection|connect|"
-        r"server greeting|greeting|banner)\b|in response to the connection|refused to talk to me|"
-        r"initial connection",
-    ),
-)  # fmt: skip
+
+
+def _answered(verbs: str) -> str:
+    """The ways in which reports name the command that was answered."""
+    return (
+        rf"(?:[Aa]fter|[Dd]uring|[Rr]eply to|[Pp]ipelined|[Ss]ending|[Rr]esponse to) \(?(?:{verbs})\b"
+        rf"|(?:>>> |\bSMTP:|\bSMTP command\W{{1,20}})(?:{verbs})\b|\((?:{verbs})\)"
+    )
+
+
+_END_OF_DATA: Final = (
+    r"(?i:end[ -]of[ -](?:data|message|mail)|end-of-data|after data command|final dot|\(eom\)"
+    r"|message body|sending (?:the )?message (?:body|content|data)|data has been received|\bBDAT\b)"
+)
+_CONNECTION: Final = (
+    r"(?i:(?:after|during|while (?:receiving|reading)|in) (?:the )?(?:initial )?"
+    r"(?:connection|connect|server greeting|greeting|banner)\b"
+    r"|in response to the connection|refused to talk to me|initial connection)"
+)
 _PATTERNS: Final = tuple(
-    (name, re.compile(pattern, re.IGNORECASE | re.MULTILINE)) for name, pattern in _STEPS
+    (name, re.compile(pattern))
+    for name, pattern in (
+        ("content", _END_OF_DATA),
+        ("rcpt", _answered("RCPT") + r"|RCPT[ _]?TO\b|\bRCPT command"),
+        ("mail", _answered("MAIL") + r"|MAIL[ _]?FROM\b"),
+        ("data", _answered("DATA")),
+        ("ehlo", _answered("EHLO|HELO|LHLO")),
+        ("starttls", _answered("STARTTLS")),
+        ("auth", _answered("AUTH")),
+        ("greeting", _CONNECTION),
+    )
 )
 
 _NAME: Final = r"([A-Za-z0-9](?:[A-Za-z0-9.-]{0,250}[A-Za-z0-9])?)"
