@@ -19,8 +19,10 @@ from typer.core import TyperCommand, TyperGroup
 COMMANDS: Final = {
     "serve": ("waypost.faces.cli.serve", "Accept mail, keep it, deliver it."),
     "send": ("waypost.faces.cli.send", "Send a message."),
+    "check": ("waypost.faces.cli.check", "What is wrong with a server, and how to mend it."),
     "ping": ("waypost.faces.cli.ping", "How long a server takes, stage by stage."),
     "shell": ("waypost.faces.cli.shell", "Talk to a server by hand, with explanations."),
+    "discover": ("waypost.faces.cli.discover", "Find the server to send over for an address."),
     "queue": ("waypost.faces.cli.queue", "See and steer the mail that waits."),
     "log": ("waypost.faces.cli.log", "What happened to each message, with its transcripts."),
     "suppress": ("waypost.faces.cli.suppress", "Addresses that nothing is sent to."),

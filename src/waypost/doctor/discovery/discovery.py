@@ -1,0 +1,382 @@
+"""Over which server does one send for an address? Asks all who may know, and weighs their words.
+
+In this order of trust: a known provider's own domain (answered from the tables, without the
+network); the domain's SRV records; its autoconfig file; the provider its mail goes to; its
+autodiscover answer. Only where none of them speaks, the usual names are tried.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from waypost.doctor.discovery import autoconfig, autodiscover
+from waypost.doctor.discovery.autoconfig import ReadingServer
+from waypost.doctor.discovery.probing import PORTS, probe
+from waypost.doctor.discovery.safe_xml import UnsafeXml
+from waypost.doctor.discovery.setting import (
+    Security,
+    Setting,
+    Source,
+    Statement,
+    conflicts,
+    merged,
+)
+from waypost.doctor.discovery.subject import Subject
+from waypost.doctor.line_opening import World
+from waypost.doctor.target import provider_of_host
+from waypost.knowledge.providers import (
+    Provider,
+    ProviderTls,
+    UnsupportedProvider,
+    provider_of_domain,
+    provider_of_exchanger,
+    providers,
+)
+from waypost.net.records import alias, services
+from waypost.net.resolver import (
+    NoSuchDomain,
+    NoSuchRecord,
+    ResolutionFailure,
+)
+from waypost.net.web import Page, Web, WebFailure, WebRequest
+
+OWN_DOMAIN: Final = 0.99
+OWN_HOST: Final = 0.95
+BY_EXCHANGER: Final = 0.85
+BY_SRV: Final = 0.9
+BY_SIGNED_SRV: Final = 0.97
+BY_FOREIGN_SRV: Final = 0.8
+"""The record is not signed and names a server of another domain (RFC 6186 6)."""
+
+_SECURITY: Final[dict[ProviderTls, Security]] = {"required": "starttls", "implicit": "tls"}
+
+GOOD_ENOUGH: Final = 0.6
+"""With a finding that is as sure as this, usual names are not tried."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One who was asked."""
+
+    source: Source
+    what: str
+    outcome: str
+    reached: bool
+    """Somebody answered, be it that there is nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discovery:
+    """What was found."""
+
+    subject: Subject
+    settings: tuple[Setting, ...]
+    """The most certain first."""
+    conflicts: tuple[str, ...]
+    reading: tuple[ReadingServer, ...]
+    notes: tuple[str, ...]
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def best(self) -> Setting | None:
+        """What to use."""
+        usable = (one for one in self.settings if not one.problem)
+        return next(usable, self.settings[0] if self.settings else None)
+
+    @property
+    def provider(self) -> Provider | None:
+        """The provider of the best setting, where it is a known one."""
+        return providers().get(self.best.provider) if self.best is not None else None
+
+    @property
+    def nobody_answered(self) -> bool:
+        """Nothing was found because nothing could be asked."""
+        return not self.settings and not any(one.reached for one in self.attempts)
+
+
+@dataclass(frozen=True, slots=True)
+class DiscoveryOptions:
+    """How far to go."""
+
+    inside: bool = False
+    """Connect to addresses that are not public, too."""
+    thorough: bool = False
+    """Ask everybody, and try the usual names, whatever is known already."""
+    ehlo: str = "localhost"
+
+
+@dataclass(slots=True)
+class _Findings:
+    settings: list[Setting] = field(default_factory=list)
+    reading: list[ReadingServer] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+
+
+async def discover(
+    subject: Subject, world: World, web: Web, options: DiscoveryOptions | None = None
+) -> Discovery:
+    """Ask all who may know. What fails is in the result."""
+    options = options or DiscoveryOptions()
+    search = _Search(subject, world, web, options)
+    search.known()
+    if options.thorough or not (search.found.settings or search.hopeless):
+        await search.ask_the_domain()
+    settings = merged(search.found.settings)
+    sure = any(one.confidence >= GOOD_ENOUGH and not one.problem for one in settings)
+    if (options.thorough or not sure) and not search.hopeless:
+        await search.try_usual_names()
+    settings = merged(search.found.settings)
+    found = search.found
+    return Discovery(
+        subject, settings, conflicts(settings), tuple(dict.fromkeys(found.reading)),
+        tuple(dict.fromkeys(found.notes)), tuple(found.attempts),
+    )  # fmt: skip
+
+
+class _Search:
+    def __init__(self, subject: Subject, world: World, web: Web, options: DiscoveryOptions) -> None:
+        self._subject = subject
+        self._world = world
+        self._resolver = world.resolver
+        self._web = web
+        self._options = options
+        self._exchangers: tuple[str, ...] = ()
+        self.found = _Findings()
+        self.hopeless = False
+        """There is nothing to find: no SMTP there, or no such domain."""
+
+    # --- what the tables know ---------------------------------------------------------------
+
+    def known(self) -> None:
+        """From the tables, without asking anybody."""
+        subject = self._subject
+        if subject.server and subject.protocol in ("IMAP", "POP3"):
+            port = f":{subject.port}" if subject.port else ""
+            self.found.notes.append(
+                f"{subject.server}{port} is for reading mail ({subject.protocol}); to send, a "
+                "program needs the SMTP server, which is another one"
+            )
+        owner = provider_of_domain(subject.domain)
+        if owner is not None:
+            evidence = f"{subject.domain} belongs to {owner.title}"
+            self._of_provider(owner, Source.PROVIDER_DOMAIN, evidence, OWN_DOMAIN)
+        elif subject.server:
+            near = provider_of_host(subject.server) or _neighbour(subject.server)
+            if near is not None:
+                evidence = f"{subject.server} belongs to {near.title}"
+                self._of_provider(near, Source.PROVIDER_HOST, evidence, OWN_HOST)
+
+    def _of_provider(
+        self,
+        provider: Provider | UnsupportedProvider,
+        source: Source,
+        evidence: str,
+        confidence: float,
+    ) -> None:
+        if isinstance(provider, UnsupportedProvider):
+            self.hopeless = True
+            self.found.notes.append(provider.reason)
+            return
+        statement = Statement(source, evidence, confidence)
+        if provider.region_example:
+            return
+        user = provider.user or self._user_of(provider)
+        for port in provider.ports:
+            found = Setting(
+                provider.host, port.number, _SECURITY[port.tls], (statement,), user,
+                provider.authentication, provider.name,
+            )  # fmt: skip
+            self.found.settings.append(found)
+
+    def _user_of(self, provider: Provider) -> str:
+        local = provider.credentials.startswith("the part of the address before the @")
+        return self._subject.local_part if local else self._subject.user
+
+    # --- what the domain says ---------------------------------------------------------------
+
+    async def ask_the_domain(self) -> None:
+        """Its exchangers, SRV records, autoconfig and autodiscover, all at once."""
+        asked: tuple[Coroutine[Any, Any, None], ...] = (
+            self._ask_exchangers(),
+            self._ask_services(),
+            self._ask_autoconfig(),
+            self._ask_autodiscover(),
+        )
+        await asyncio.gather(*asked)
+
+    async def _ask_exchangers(self) -> None:
+        what = f"MX of {self._subject.domain}"
+        try:
+            records = await self._resolver.mail_exchangers(self._subject.domain)
+        except ResolutionFailure as fault:
+            self._tell(Source.PROVIDER_EXCHANGER, what, fault)
+            if isinstance(fault, NoSuchDomain) and not self._subject.server:
+                self.hopeless = True
+                text = f"the domain {self._subject.domain} does not exist; is it spelt right?"
+                self.found.notes.append(text)
+            return
+        hosts = tuple(one.host for one in records if one.host)
+        self._exchangers = hosts
+        self._tell(Source.PROVIDER_EXCHANGER, what, ", ".join(hosts) or "the domain takes no mail")
+        for host in hosts:
+            provider = provider_of_exchanger(host)
+            if provider is not None:
+                evidence = f"mail goes to {host}, a server of {provider.title}"
+                self._of_provider(provider, Source.PROVIDER_EXCHANGER, evidence, BY_EXCHANGER)
+                return
+
+    async def _ask_services(self) -> None:
+        kinds: tuple[tuple[str, Security], ...] = (
+            ("_submissions", "tls"),
+            ("_submission", "starttls"),
+        )
+        for label, security in kinds:
+            name = f"{label}._tcp.{self._subject.domain}"
+            try:
+                records = await services(self._resolver, name)
+                signed = (await self._resolver.records(name, "SRV")).authenticated
+            except ResolutionFailure as fault:
+                self._tell(Source.SRV, f"SRV of {name}", fault)
+                continue
+            lines = [f"{one.host or '.'}:{one.port}" for one in records]
+            self._tell(Source.SRV, f"SRV of {name}", ", ".join(lines))
+            for one in records:
+                if not one.host:
+                    text = f"{name} says that there is no such service (RFC 6186 3.4)"
+                    self.found.notes.append(text)
+                    continue
+                if signed:
+                    confidence = BY_SIGNED_SRV
+                else:
+                    own = f".{one.host}".endswith(f".{self._subject.domain}")
+                    confidence = BY_SRV if own else BY_FOREIGN_SRV
+                line = f"{name} SRV {one.priority} {one.weight} {one.port} {one.host}"
+                found = Setting(
+                    one.host, one.port, security, (Statement(Source.SRV, line, confidence),)
+                )
+                self.found.settings.append(_with_provider(found))
+
+    async def _ask_autoconfig(self) -> None:
+        for url in autoconfig.addresses_of(self._subject):
+            page = await self._page(Source.AUTOCONFIG, WebRequest(url))
+            if page is None:
+                continue
+            try:
+                settings, reading = autoconfig.read_autoconfig(page.body, page.url, self._subject)
+            except UnsafeXml as fault:
+                self._tell(Source.AUTOCONFIG, url, f"the answer is no such file: {fault}")
+                continue
+            names = ", ".join(f"{one.host}:{one.port}" for one in settings)
+            self._tell(Source.AUTOCONFIG, url, names or "it names no server for sending")
+            self.found.settings.extend(_with_provider(one) for one in settings)
+            self.found.reading.extend(reading)
+            return
+
+    async def _ask_autodiscover(self) -> None:
+        host = f"autodiscover.{self._subject.domain}"
+        try:
+            target = await alias(self._resolver, host)
+        except ResolutionFailure:
+            target = ""
+        if target == autodiscover.MICROSOFT_ALIAS:
+            evidence = f"{host} CNAME {target}"
+            self._tell(Source.AUTODISCOVER, f"CNAME of {host}", target)
+            self.found.settings.append(autodiscover.at_microsoft(evidence))
+            return
+        url = autodiscover.json_address_of(self._subject)
+        page = await self._page(Source.AUTODISCOVER, WebRequest(url))
+        if page is not None:
+            found = autodiscover.read_json(page.body, url)
+            outcome = "Microsoft 365" if found else "it does not lead to Microsoft 365"
+            self._tell(Source.AUTODISCOVER, url, outcome)
+            if found is not None:
+                self.found.settings.append(found)
+                return
+        await self._ask_autodiscover_xml()
+
+    async def _ask_autodiscover_xml(self) -> None:
+        try:
+            records = await services(self._resolver, f"_autodiscover._tcp.{self._subject.domain}")
+        except ResolutionFailure:
+            records = ()
+        service = records[0].host if records else ""
+        body = autodiscover.request_for(self._subject)
+        for url in autodiscover.addresses_of(self._subject.domain, service):
+            request = WebRequest(url, body, "text/xml; charset=utf-8")
+            page = await self._page(Source.AUTODISCOVER, request)
+            if page is None:
+                continue
+            try:
+                settings = autodiscover.read_autodiscover(page.body, page.url)
+            except UnsafeXml as fault:
+                self._tell(Source.AUTODISCOVER, url, f"the answer is no such file: {fault}")
+                continue
+            names = ", ".join(f"{one.host}:{one.port}" for one in settings)
+            self._tell(Source.AUTODISCOVER, url, names or "it names no server for sending")
+            self.found.settings.extend(_with_provider(one) for one in settings)
+            return
+
+    async def _page(self, source: Source, request: WebRequest) -> Page | None:
+        """A page that is there; None where it is not, which is told."""
+        try:
+            page = await self._web.page(request)
+        except WebFailure as fault:
+            self.found.attempts.append(Attempt(source, request.url, fault.reason, reached=False))
+            return None
+        if page.status == 200:
+            return page
+        text = f"it answers {page.status}" + (", asking for a login" if page.status == 401 else "")
+        self._tell(source, request.url, text)
+        return None
+
+    # --- usual names ------------------------------------------------------------------------
+
+    async def try_usual_names(self) -> None:
+        """smtp.example.com and the like, and the exchangers, on the ports for sending."""
+        subject = self._subject
+        if subject.server and subject.protocol == "SMTP":
+            hosts: tuple[str, ...] = (subject.server,)
+            ports: tuple[int, ...] = (subject.port,) if subject.port else tuple(PORTS)
+        else:
+            domain = subject.domain
+            hosts = (f"smtp.{domain}", f"mail.{domain}", *self._exchangers[:2])
+            ports = tuple(PORTS)
+        probed = await probe(
+            self._world, hosts, ports, inside=self._options.inside, ehlo=self._options.ehlo
+        )
+        for one in probed:
+            what = f"{one.host}:{one.port}"
+            self.found.attempts.append(Attempt(Source.PROBE, what, one.text, one.answered))
+            if one.setting is not None:
+                self.found.settings.append(_with_provider(one.setting))
+
+    def _tell(self, source: Source, what: str, outcome: str | ResolutionFailure) -> None:
+        if isinstance(outcome, ResolutionFailure):
+            reached = isinstance(outcome, NoSuchDomain | NoSuchRecord)
+            self.found.attempts.append(Attempt(source, what, outcome.reason, reached))
+        else:
+            self.found.attempts.append(Attempt(source, what, outcome, reached=True))
+
+
+def _with_provider(one: Setting) -> Setting:
+    """The same, with the preset whose server it is."""
+    provider = provider_of_host(one.host)
+    if provider is None:
+        return one
+    return Setting(
+        one.host, one.port, one.security, one.statements, one.user,
+        one.authentication or provider.authentication, provider.name, one.problem,
+    )  # fmt: skip
+
+
+def _neighbour(server: str) -> Provider | None:
+    """The provider whose sending server lies beside a server for reading, as smtp.gmail.com does
+    beside imap.gmail.com."""
+    parent = server.partition(".")[2]
+    if parent.count(".") < 1:
+        return None
+    return next((one for one in providers().values() if one.host.partition(".")[2] == parent), None)
