@@ -19,7 +19,8 @@ TABLE: Final = "causes.toml"
 Severity = Literal["fail", "warn"]
 
 _COLUMNS: Final = (
-    "id", "title", "meaning", "fix", "command", "severity", "rank", "signs", "source",
+    "id", "title", "meaning", "fix", "command", "severity", "rank", "signs",
+    "instead", "source",
 )  # fmt: skip
 _ID: Final = re.compile(r"[a-z0-9]+\.[a-z0-9]+(?:_[a-z0-9]+)*")
 _SEVERITIES: Final[Mapping[str, Severity]] = {name: name for name in get_args(Severity)}
@@ -56,6 +57,8 @@ class Cause:
     """How precise it is; higher is more."""
     signs: tuple[str, ...] = ()
     """What a probe records when it sees it."""
+    instead: tuple[str, ...] = ()
+    """Ids of what it may be as well, the most probable first."""
 
     def fix_with(self, facts: Mapping[str, str] = _NOTHING) -> str:
         """What to do, with what is known filled in.
@@ -108,7 +111,10 @@ def causes() -> Mapping[str, Cause]:
             tables.text(TABLE, row, "command", ""),
             tables.whole(TABLE, row, "rank"),
             tables.texts(TABLE, row, "signs"),
+            tables.texts(TABLE, row, "instead"),
         )
+    for one in found.values():
+        _check_ids(one.instead, found, one.id)
     return MappingProxyType(found)
 
 
@@ -127,3 +133,35 @@ def causes_by_sign() -> Mapping[str, Cause]:
                 raise tables.FaultyTable(TABLE, one.id, f"the sign {sign} has two causes")
             found[sign] = one
     return MappingProxyType(found)
+
+
+def _check_ids(names: tuple[str, ...], known: Mapping[str, Cause], where: object) -> None:
+    for name in names:
+        if name not in known:
+            raise tables.FaultyTable(TABLE, where, f"{name} is no cause")
+
+
+@dataclass(frozen=True, slots=True)
+class _CodeRow:
+    stages: tuple[str, ...]
+    codes: tuple[str, ...]
+    causes: tuple[str, ...]
+
+
+@cache
+def _code_rows() -> tuple[_CodeRow, ...]:
+    rows = []
+    for row in tables.rows(TABLE, "reply"):
+        tables.only(TABLE, row, ("stages", "codes", "causes", "source"))
+        made = _CodeRow(*(tables.texts(TABLE, row, name) for name in ("stages", "codes", "causes")))
+        _check_ids(made.causes, causes(), row)
+        rows.append(made)
+    return tuple(rows)
+
+
+def causes_of_code(code: int, stage: str) -> tuple[str, ...]:
+    """What a negative reply comes from by its code alone, the most probable first."""
+    for row in _code_rows():
+        if stage in row.stages and (str(code) in row.codes or f"{code // 100}yz" in row.codes):
+            return row.causes
+    return ()

@@ -41,6 +41,7 @@ from waypost.net.resolver import (
     Records,
     ResolutionFailure,
     ResolutionTemporaryFailure,
+    ResolutionTimeout,
 )
 
 QUESTION_SECONDS: Final = 15.0
@@ -158,7 +159,7 @@ class DnsResolver:
         for kind in (ResolutionTemporaryFailure, NoSuchDomain):
             for failure in failures:
                 if isinstance(failure, kind):
-                    raise kind(host, "A/AAAA", failure.reason) from failure
+                    raise type(failure)(host, "A/AAAA", failure.reason) from failure
         raise NoSuchRecord(host, "A/AAAA", "the name has no address") from failures[0]
 
     async def host_name(self, address: str) -> str:
@@ -271,7 +272,7 @@ class DnsResolver:
             return failed(NoSuchDomain, f"it is no domain name: {fault}", ABSENCE_WITHOUT_SOA)
         except dns.resolver.LifetimeTimeout:
             return failed(
-                ResolutionTemporaryFailure,
+                ResolutionTimeout,
                 f"no name server answered within {self._question_seconds:g} seconds",
                 FAILURE_KEPT,
             )

@@ -32,6 +32,10 @@ class ResolutionTemporaryFailure(ResolutionFailure):
     """SERVFAIL, a timeout or no reachable server: nothing is known, ask again later."""
 
 
+class ResolutionTimeout(ResolutionTemporaryFailure):
+    """No server answered at all, so that the way to them may be at fault and not the domain."""
+
+
 @dataclass(frozen=True, slots=True)
 class MailExchanger:
     """One MX record: lower preference first; host without the final dot, "" for a null MX."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ssl
+import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
@@ -77,6 +79,41 @@ def client_context(
     if client_certificate is not None:
         context.load_cert_chain(*client_certificate)
     return context
+
+
+@lru_cache(maxsize=1)
+def any_server_context() -> ssl.SSLContext:
+    """A context that takes every certificate, old version and weak cipher that OpenSSL still has.
+
+    It is for finding out what a server can do. Nothing that matters may be said over it.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with suppress(ssl.SSLError):  # a library without security levels keeps its own ciphers
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        # Old versions are what it is for; Python says that they are old.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    return context
+
+
+def sent_chain(connection: ssl.SSLObject | ssl.SSLSocket) -> tuple[bytes, ...]:
+    """The certificates that the server sent, its own first, as DER; only that where the Python
+    in use tells no more.
+    """
+    own = connection.getpeercert(binary_form=True)
+    chain: tuple[bytes, ...] = (own,) if own else ()
+    # Public since Python 3.13 (as bytes); before, a method of the object beneath.
+    public = getattr(connection, "get_unverified_chain", None)
+    if public is not None:
+        return tuple(public()) or chain
+    beneath = getattr(getattr(connection, "_sslobj", None), "get_unverified_chain", None)
+    if beneath is None:
+        return chain
+    found = beneath() or ()
+    return tuple(ssl.PEM_cert_to_DER_cert(one.public_bytes()) for one in found) or chain
 
 
 def describe_tls(connection: ssl.SSLObject | ssl.SSLSocket) -> TlsDescription:

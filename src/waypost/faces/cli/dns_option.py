@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 from waypost.faces.cli.failure import WRONG_USAGE, Failure
+from waypost.knowledge.special_addresses import is_loopback
 
 if TYPE_CHECKING:
     from waypost.net.clock import Clock
-    from waypost.net.resolver import Resolver
+    from waypost.net.dns import DnsResolver
 
 DnsOption = Annotated[
     str | None,
@@ -28,8 +29,11 @@ SERVER_SECONDS: Final = 3.0
 
 _WITH_PORT: Final = re.compile(r"\[([^\]]+)\](?::(\d{1,5}))?|([^:]+):(\d{1,5})")
 
+QUESTION_SECONDS: Final = 15.0
+"""For a question, over all name servers and tries, where nothing else is said."""
 
-def resolver_for(text: str | None, clock: Clock, seconds: float) -> Resolver:
+
+def resolver_for(text: str | None, clock: Clock, seconds: float = QUESTION_SECONDS) -> DnsResolver:
     """The resolver that asks the given name server, or the system's. Raises Failure.
 
     `seconds` bounds a question.
@@ -47,6 +51,11 @@ def resolver_for(text: str | None, clock: Clock, seconds: float) -> Resolver:
         )  # fmt: skip
     except OSError as fault:
         raise Failure(f"the hosts file cannot be read: {fault}", WRONG_USAGE) from fault
+
+
+def is_on_loopback(text: str | None) -> bool:
+    """Whether the name server is this machine; what it names may be so as well. Raises Failure."""
+    return text is not None and is_loopback(_place(text)[0])
 
 
 def _place(text: str) -> tuple[str, int]:

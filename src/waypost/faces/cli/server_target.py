@@ -49,7 +49,7 @@ def named_target(
     """The target with its credentials. Raises Failure."""
     context = UrlContext(environment=os.environ, read_file=lambda name: Path(name).read_text())
     try:
-        target = parse_target(text, context, _credentials(user, password_env))
+        target = parse_target(text, context, credentials_given(user, password_env))
     except InvalidTarget as fault:
         raise Failure(str(fault), WRONG_USAGE) from fault
     return replace(target, hop=replace(target.hop, verify=False)) if insecure else target
@@ -64,7 +64,8 @@ def real_world() -> World:
         raise Failure(f"the hosts file cannot be read: {fault}", WRONG_USAGE) from fault
 
 
-def _credentials(user: str | None, variable: str | None) -> Credentials | None:
+def credentials_given(user: str | None, variable: str | None) -> Credentials | None:
+    """What --user and --password-env give; asks for the password. Raises Failure."""
     if user is None:
         if variable is not None:
             fail("--password-env needs --user, whose password it is", WRONG_USAGE)

@@ -1,0 +1,143 @@
+"""From the steps of a check to one verdict with one cause: a pure function.
+
+Each sign stands for a cause (causes.toml); the words of a server are judged by the classification
+that delivery uses, and by the code alone where they tell nothing. Then one is chosen:
+
+1. what stops mail before what only troubles it;
+2. of what stops mail, the last: the walk ended there, what came before did not end it;
+3. of warnings, the most precise cause.
+
+All others, and what the cause is easily mistaken for, are the alternatives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from waypost.doctor.check.steps import NO_FACTS, Sign, Step
+from waypost.knowledge.causes import Cause, cause, causes_by_sign, causes_of_code
+from waypost.knowledge.classification import classify
+from waypost.knowledge.reply_contexts import Stage
+from waypost.smtp.reply import Reply
+
+Verdict = Literal["ok", "warn", "fail"]
+
+MAXIMUM_ALTERNATIVES: Final = 5
+
+_GENERAL_AT_GREETING: Final = frozenset({
+    "greeting.rejected_554", "capacity.service_unavailable", "recipient.unknown",
+    "protocol.unexpected_code", "policy.relay_denied", "recipient.syntax", "policy.greylisted",
+})  # fmt: skip
+"""Causes that a refused greeting has only by a general word such as "unavailable"."""
+
+_GENERAL_AT_LOGIN: Final = ("recipient.", "policy.content", "policy.relay", "greeting.", "size.")
+_WEAKER: Final = (("auth:not-offered", "tls:not-offered"),)
+"""The first comes from the second: without TLS many servers offer no login."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """What it comes to."""
+
+    verdict: Verdict
+    cause: Cause | None
+    """None where all is well."""
+    fix: str
+    command: str
+    """The exact setting or command; "" where there is none."""
+    alternatives: tuple[str, ...]
+    """Ids of what it may be as well, or is beside it; the most probable first."""
+
+
+ALL_WELL: Final = Diagnosis("ok", None, "", "", ())
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    cause: Cause
+    sign: Sign
+    fails: bool
+    step: int
+    place: int
+    others: tuple[str, ...]
+
+    @property
+    def order(self) -> tuple[int, int, int]:
+        if self.fails:
+            return (0, -self.step, self.place)
+        return (1, -self.cause.rank, self.step)
+
+
+def diagnose(steps: Sequence[Step], facts: Mapping[str, str] = NO_FACTS) -> Diagnosis:
+    """The verdict on one server. `facts` fill what the signs leave open in a fix."""
+    found = sorted(_candidates(steps), key=lambda one: one.order)
+    if not found:
+        return ALL_WELL
+    first = found[0]
+    for weaker, stronger in _WEAKER:
+        if first.sign.name == weaker:
+            better = [one for one in found if one.sign.name == stronger and one.fails]
+            first = better[0] if better else first
+    known = {**facts, **first.sign.facts}
+    alternatives = [*first.others, *(one.cause.id for one in found), *first.cause.instead]
+    return Diagnosis(
+        "fail" if first.fails else "warn",
+        first.cause,
+        first.cause.fix_with(known),
+        first.cause.command_with(known),
+        _without(first.cause.id, alternatives),
+    )
+
+
+def combine(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
+    """The verdict on several servers of which any one will do, as the exchangers of a domain.
+
+    Where one takes mail, the failure of another is a warning.
+    """
+    if not diagnoses:
+        return ALL_WELL
+    worst = [one for one in diagnoses if one.verdict == "fail"]
+    warned = [one for one in diagnoses if one.verdict == "warn"]
+    chosen = (worst or warned or list(diagnoses))[0]
+    verdict: Verdict = chosen.verdict
+    if verdict == "fail" and len(worst) < len(diagnoses):
+        verdict = "warn"
+    others = [one.cause.id for one in (*worst, *warned) if one.cause is not None]
+    name = chosen.cause.id if chosen.cause is not None else ""
+    alternatives = _without(name, [*chosen.alternatives, *others])
+    return Diagnosis(verdict, chosen.cause, chosen.fix, chosen.command, alternatives)
+
+
+def _without(name: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(one for one in dict.fromkeys(names) if one != name)[:MAXIMUM_ALTERNATIVES]
+
+
+def _candidates(steps: Sequence[Step]) -> Iterable[_Candidate]:
+    for number, step in enumerate(steps):
+        for place, sign in enumerate(step.signs):
+            fails = sign.status == "fail"
+            if sign.name != "reply":
+                found = causes_by_sign().get(sign.name)
+                if found is not None:
+                    yield _Candidate(found, sign, fails, number, place, ())
+                continue
+            assert sign.reply is not None, "the sign has what was said"
+            names = causes_of_reply(sign.reply, sign.stage)
+            fails = fails and sign.given
+            yield _Candidate(cause(names[0]), sign, fails, number, place, names[1:])
+
+
+def causes_of_reply(reply: Reply, stage: Stage | None) -> tuple[str, ...]:
+    """What a refusal comes from: by its words, else by its code; the most probable first."""
+    judged = classify(reply, stage=stage, through="smarthost")
+    by_code = causes_of_code(reply.code, stage or "") or ("protocol.unexpected_code",)
+    name = judged.cause
+    if not name or judged.rule.startswith("code-"):
+        return by_code
+    if stage == "greeting" and name in _GENERAL_AT_GREETING:
+        return tuple(dict.fromkeys((*by_code, name)))
+    if stage == "auth" and name.startswith(_GENERAL_AT_LOGIN):
+        return by_code
+    return tuple(dict.fromkeys((name, *by_code)))

@@ -1,0 +1,299 @@
+"""TLS: from the first byte or by STARTTLS, and what is wrong where it fails.
+
+The first handshake verifies, as delivery does. Where it fails, others follow on connections of
+their own, only to see: one that takes any certificate shows which one was refused; one that takes
+old versions tells an old server from one with other ciphers; and a look in the clear tells a port
+that begins with STARTTLS. Nothing is said over those but EHLO and STARTTLS, and never a secret.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final
+
+from waypost.delivery.route import TlsMode
+from waypost.doctor.check.certificate import SentCertificate, read_chain, signs_of_refusal
+from waypost.doctor.check.connection import TITLES, ProbeConnection
+from waypost.doctor.check.greeting import ask, say_hello, unexpected
+from waypost.doctor.check.identification import first_words
+from waypost.doctor.check.reaching import open_connection
+from waypost.doctor.check.steps import CheckEnded, Sign, StepInProgress
+from waypost.doctor.line_connection import NotAReply, Unanswered
+from waypost.doctor.line_opening import server_name
+from waypost.net.happy_eyeballs import ConnectFailure
+from waypost.net.tls import (
+    TlsDescription,
+    any_server_context,
+    client_context,
+    describe_tls,
+    explain_tls_error,
+    sent_chain,
+)
+
+if TYPE_CHECKING:
+    from waypost.doctor.check.session import Session
+
+LOOKING_SECONDS: Final = 5.0
+"""For each stage of a connection that is made only to look."""
+
+EXPIRY_DAYS: Final = 14
+"""A certificate that ends sooner is mentioned."""
+
+_TOO_OLD: Final = frozenset({"SSLv3", "TLSv1", "TLSv1.1"})
+
+
+class InvalidAuthorities(Exception):
+    """The file of authorities cannot be used; a fault of the settings and not of the server."""
+
+
+async def implicit_tls(session: Session) -> None:
+    """The step `tls` before the greeting. Raises CheckEnded."""
+    with session.recorder.step("tls") as step:
+        if session.connection is not None and session.connection.received:
+            # It spoke before the handshake; over such a connection none can be made.
+            session.show_early()
+            await _look_in_the_clear(session, step)
+        await _handshake(session, step)
+
+
+async def start_tls(session: Session) -> None:
+    """The steps `tls` and again `ehlo`, where STARTTLS is offered. Raises CheckEnded."""
+    server, capabilities = session.server, session.capabilities
+    assert capabilities is not None, "EHLO comes first"
+    required = server.hop.tls is TlsMode.REQUIRED
+    if not capabilities.starttls:
+        await _not_offered(session, required)
+        return
+    session.before_tls = capabilities
+    with session.recorder.step("tls") as step:
+        answer = await ask(session, step, "STARTTLS")
+        if answer.code >= 400:
+            ended = step.fail("tls:refused", **session.facts)
+            if required or not server.is_exchanger:
+                raise ended
+        elif answer.code != 220:
+            raise unexpected(session, step, answer, "STARTTLS", 220)
+        else:
+            await _handshake(session, step)
+    if session.tls:
+        await say_hello(session)
+
+
+async def _not_offered(session: Session, required: bool) -> None:
+    """STARTTLS is not in the offer: the end, a warning, or nothing to speak of."""
+    server = session.server
+    if not (required or server.tls_wanted):
+        session.recorder.skip("tls", "the server does not offer STARTTLS, and nobody asked for it")
+        return
+    with session.recorder.step("tls") as step:
+        step.note("the reply to EHLO has no STARTTLS")
+        sign = Sign("tls:not-offered", "fail" if required else "warn", session.facts)
+        step.sign(sign)
+        if required and not server.hop.clear_text_auth:
+            raise CheckEnded(sign.name)
+
+
+async def _handshake(session: Session, step: StepInProgress) -> None:
+    """Make TLS on the session's connection, or find out why that fails. Raises CheckEnded."""
+    server, connection = session.server, session.connection
+    hop = server.hop
+    assert connection is not None, "connected"
+    try:
+        context = client_context(verify=True, ca_file=hop.ca_file)
+    except (OSError, ssl.SSLError) as fault:
+        raise InvalidAuthorities(f"{hop.ca_file} cannot be read: {fault}") from fault
+    name = server_name(hop)
+    try:
+        await connection.start_tls(session.world.network, context, name, server.seconds)
+    except Unanswered as fault:
+        step.note(fault.text)
+        if fault.why == "injection":
+            if hop.tls is TlsMode.IMPLICIT:
+                await _look_in_the_clear(session, step)
+            raise step.fail("protocol:malformed", **session.facts) from fault
+        if hop.tls is TlsMode.IMPLICIT:
+            await _look_in_the_clear(session, step)
+        raise step.fail("tls:closed", **session.facts) from fault
+    except ssl.SSLCertVerificationError as fault:
+        await _refused_certificate(session, step, fault, context)
+        return
+    except (OSError, EOFError) as fault:
+        step.note(explain_tls_error(fault, name).text)
+        if hop.tls is TlsMode.IMPLICIT:
+            await _look_in_the_clear(session, step)
+        raise await _failed(session, step, fault) from fault
+    encrypted = connection.encrypted
+    assert encrypted is not None, "the handshake is done"
+    _describe(session, step, describe_tls(encrypted), read_chain(sent_chain(encrypted)))
+
+
+def _describe(
+    session: Session,
+    step: StepInProgress,
+    described: TlsDescription,
+    chain: tuple[SentCertificate, ...],
+) -> None:
+    session.tls = f"{described.version} {described.cipher}"
+    step.note(str(described))
+    if chain:
+        for line in chain[0].lines():
+            step.note(line)
+        left = (chain[0].not_after.timestamp() - session.world.clock.now()) / 86400
+        if 0 <= left < EXPIRY_DAYS:
+            step.note(f"  it ends in {left:.0f} days")
+        for one in chain[1:]:
+            step.note(f"sent with it: {one.subject}")
+
+
+async def _look_in_the_clear(session: Session, step: StepInProgress) -> None:
+    """Whether the port begins in the clear. Raises CheckEnded where it does."""
+    found = await first_words(
+        session.server, session.address, session.world, min(LOOKING_SECONDS, session.server.seconds)
+    )
+    if found.protocol in ("silent", "tls", "other"):
+        return
+    step.note(f"in the clear it says: {found.evidence}")
+    if found.protocol == "smtp":
+        raise step.fail("tls:starttls-expected", **session.facts)
+    step.note(f"that is {TITLES[found.protocol]}")
+    signs = {"http": "greeting:http", "imap": "greeting:imap", "pop3": "greeting:pop3"}
+    raise step.fail(signs.get(found.protocol, "greeting:not-smtp"), **session.facts)
+
+
+# --- a certificate that was refused -------------------------------------------------------------
+
+
+async def _refused_certificate(
+    session: Session,
+    step: StepInProgress,
+    fault: ssl.SSLCertVerificationError,
+    context: ssl.SSLContext,
+) -> None:
+    """See which one it is; go on with it where certificates do not count. Raises CheckEnded."""
+    server = session.server
+    name = server_name(server.hop)
+    problem = explain_tls_error(fault, name)
+    step.note(problem.text)
+    goes_on = not server.hop.verify or server.is_exchanger
+    opened = await _second_look(session, client_context(verify=False))
+    chain: tuple[SentCertificate, ...] = ()
+    if opened is not None:
+        encrypted = opened.encrypted
+        assert encrypted is not None, "the handshake is done"
+        chain = read_chain(sent_chain(encrypted))
+        for one in chain:
+            for line in one.lines():
+                step.note(line)
+    authorities = [_subject(one) for one in context.get_ca_certs()]
+    now = session.world.clock.now()
+    signs = signs_of_refusal(fault, problem.reason, chain, now, name, authorities)
+    facts = session.facts | _names(session, chain)
+    for sign in signs:
+        step.sign(Sign(sign, "warn" if goes_on else "fail", facts))
+    if opened is None or not goes_on:
+        if opened is not None:
+            opened.abort()
+        raise CheckEnded(signs[0])
+    step.note("the certificate is not insisted on here; going on")
+    assert session.connection is not None, "connected"
+    session.connection.abort()
+    session.connection = opened
+    encrypted = opened.encrypted
+    assert encrypted is not None, "the handshake is done"
+    session.tls = f"{encrypted.version()} {(encrypted.cipher() or ('',))[0]}"
+
+
+def _names(session: Session, chain: tuple[SentCertificate, ...]) -> dict[str, str]:
+    """What a fix may say of the names in the certificate."""
+    if not chain or not chain[0].names:
+        return {}
+    hop = session.server.hop
+    usable = [one for one in chain[0].names if "*" not in one]
+    scheme = "smtps" if hop.tls is TlsMode.IMPLICIT else "smtp"
+    facts = {"names": ", ".join(chain[0].names[:5])}
+    if usable:
+        facts["matching_url"] = f"{scheme}://{usable[0]}:{hop.port}"
+    return facts
+
+
+def _subject(certificate: Mapping[str, object]) -> str:
+    """A trusted authority's name as Python gives it, in the form of RFC 4514."""
+    short = {"organizationName": "O", "commonName": "CN"}
+    parts = certificate.get("subject", ())
+    assert isinstance(parts, tuple), "as the ssl module documents it"
+    return ",".join(
+        f"{short[key]}={value}" for part in parts for key, value in part if key in short
+    )
+
+
+# --- a handshake that failed --------------------------------------------------------------------
+
+
+async def _failed(session: Session, step: StepInProgress, fault: Exception) -> CheckEnded:
+    """Tell an old server, one with other ciphers, and one that hangs up, apart. To be raised."""
+    reason = explain_tls_error(fault).reason
+    opened, error = await _legacy_look(session)
+    if opened is not None:
+        encrypted = opened.encrypted
+        assert encrypted is not None, "the handshake is done"
+        version = encrypted.version() or ""
+        cipher = (encrypted.cipher() or ("",))[0]
+        opened.abort()
+        step.note(f"with everything allowed it makes {version} with {cipher}")
+        if version in _TOO_OLD:
+            return step.fail("tls:protocol-too-old", **session.facts)
+        if reason in ("tls-no-shared-cipher", "certificate-weak", "tls-protocol-version"):
+            return step.fail("tls:no-shared-cipher", **session.facts)
+        return step.fail("tls:closed", **session.facts)
+    reasons = {reason} | ({explain_tls_error(error).reason} if error is not None else set())
+    if "tls-protocol-version" in reasons:
+        return step.fail("tls:protocol-too-old", **session.facts)
+    if reasons & {"tls-no-shared-cipher", "certificate-weak"}:
+        return step.fail("tls:no-shared-cipher", **session.facts)
+    return step.fail("tls:closed", **session.facts)
+
+
+async def _legacy_look(session: Session) -> tuple[ProbeConnection | None, Exception | None]:
+    try:
+        opened = await _second_connection(session, any_server_context())
+    except (OSError, EOFError) as fault:
+        return None, fault
+    return opened, None
+
+
+async def _second_look(session: Session, context: ssl.SSLContext) -> ProbeConnection | None:
+    try:
+        return await _second_connection(session, context)
+    except (OSError, EOFError):
+        return None  # what the first handshake said has to do
+
+
+async def _second_connection(session: Session, context: ssl.SSLContext) -> ProbeConnection | None:
+    """Another connection, brought to TLS; None where it does not come so far.
+
+    Its lines are not recorded. Raises OSError and EOFError of the handshake.
+    """
+    server, world = session.server, session.world
+    seconds = min(LOOKING_SECONDS, server.seconds)
+    try:
+        connection, _ = await open_connection(
+            server, (session.address,), world, lambda: ProbeConnection(world.clock), seconds
+        )
+    except ConnectFailure:
+        return None
+    try:
+        if server.hop.tls is not TlsMode.IMPLICIT:
+            name = server.hop.ehlo or server.hostname
+            for line, code in (("", 220), (f"EHLO {name}", 250), ("STARTTLS", 220)):
+                if line:
+                    connection.say(line.encode() + b"\r\n")
+                heard = await connection.reply(seconds)
+                if isinstance(heard, NotAReply) or heard.code != code:
+                    connection.abort()
+                    return None
+        await connection.start_tls(world.network, context, server_name(server.hop), seconds)
+    except Unanswered:
+        connection.abort()
+        return None
+    return connection

@@ -1,0 +1,266 @@
+"""The first words: the greeting, and EHLO with what the server offers.
+
+While a greeting is waited for, the possibility that something else listens there is looked into,
+so that a port for TLS or for a browser is known in seconds and not after a timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import re
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Final
+
+from waypost.delivery.route import TlsMode
+from waypost.doctor.check.connection import TITLES, Protocol, protocol_of
+from waypost.doctor.check.identification import Identified, identify_silent
+from waypost.doctor.check.steps import CheckEnded, StepInProgress
+from waypost.doctor.line_connection import NotAReply, Unanswered
+from waypost.knowledge.response_times import response_limit
+from waypost.smtp.client_replies import readable
+from waypost.smtp.extensions import Capabilities
+from waypost.smtp.reply import Reply
+
+if TYPE_CHECKING:
+    from waypost.doctor.check.session import Session
+
+QUIET_SECONDS: Final = 2.5
+"""Without a greeting for so long, something else may be listening."""
+
+IDENTIFYING_SECONDS: Final = 5.0
+
+CLOCK_SECONDS: Final = 300.0
+"""By how much a server's clock may differ before it is told."""
+
+_SIGNS: Final[dict[Protocol, str]] = {
+    "http": "greeting:http", "imap": "greeting:imap", "pop3": "greeting:pop3",
+    "tls": "tls:implicit-expected",
+}  # fmt: skip
+_DATE: Final = re.compile(
+    r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), +\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"
+)
+_ENDINGS: Final = {"closed": "protocol:dropped", "reset": "protocol:dropped"}
+
+
+def broken(step: StepInProgress, fault: Unanswered, **facts: str) -> CheckEnded:
+    """Record that no reply came, in the middle of a session. To be raised."""
+    step.note(fault.text)
+    if fault.why == "timeout":
+        return step.fail("latency:slow", **facts)
+    return step.fail(_ENDINGS.get(fault.why, "protocol:malformed"), **facts)
+
+
+def no_reply(step: StepInProgress, heard: NotAReply, **facts: str) -> CheckEnded:
+    """Record a line that is no reply, in the middle of a session. To be raised."""
+    step.note(f"that is no SMTP reply: {heard.reason}")
+    return step.fail("protocol:malformed", **facts)
+
+
+async def greet(session: Session) -> None:
+    """The step `greeting`. Raises CheckEnded."""
+    connection = session.connection
+    assert connection is not None, "connected"
+    clock = session.world.clock
+    with session.recorder.step("greeting") as step:
+        session.show_early()
+        begun = clock.monotonic()
+        try:
+            heard = await _heard(session, step)
+        except Unanswered as fault:
+            raise await _ungreeted(session, step, fault) from fault
+        took = clock.monotonic() - begun
+        if isinstance(heard, NotAReply):
+            raise _foreign(session, step, protocol_of(connection.first), heard.reason)
+        _compare_clocks(step, heard.text, clock.now())
+        session.greeting = heard.text
+        _judge_greeting(session, step, heard)
+        if took > response_limit("session").seconds:
+            step.note(f"it came after {took:.1f} seconds")
+            step.warn("greeting:slow", **session.facts)
+
+
+def _judge_greeting(session: Session, step: StepInProgress, heard: Reply) -> None:
+    assert session.connection is not None, "connected"
+    if heard.code == 220:
+        return
+    if heard.code >= 400:
+        raise step.refused(heard, "greeting")
+    protocol = protocol_of(session.connection.first)
+    if protocol != "smtp":
+        raise _foreign(session, step, protocol, f"it greets with {heard.code}")
+    step.note(f"a greeting has the code 220, 421 or 554, not {heard.code} (RFC 5321 4.3.2)")
+    raise step.fail("protocol:unexpected-code", **session.facts)
+
+
+async def _heard(session: Session, step: StepInProgress) -> Reply | NotAReply:
+    """What comes first. Raises Unanswered, and CheckEnded where it is something else."""
+    connection, server = session.connection, session.server
+    assert connection is not None, "connected"
+    waiting = asyncio.ensure_future(connection.reply(server.seconds))
+    try:
+        await asyncio.wait((waiting,), timeout=min(QUIET_SECONDS, server.seconds / 2))
+        if not waiting.done() and not connection.received and not session.tls:
+            await _look_who_is_there(session, step, waiting)
+        return await waiting
+    finally:
+        waiting.cancel()
+
+
+async def _look_who_is_there(
+    session: Session, step: StepInProgress, waiting: asyncio.Future[Reply | NotAReply]
+) -> None:
+    """Try TLS and a browser's request, until the greeting comes. Raises CheckEnded."""
+    server = session.server
+    seconds = min(IDENTIFYING_SECONDS, server.seconds / 2)
+    looking = asyncio.ensure_future(
+        identify_silent(server, session.address, session.world, seconds)
+    )
+    try:
+        await asyncio.wait((waiting, looking), return_when=asyncio.FIRST_COMPLETED)
+        if looking.done() and not waiting.done():
+            found = looking.result()
+            if found.protocol != "silent":
+                raise _found(session, step, found)
+    finally:
+        looking.cancel()
+
+
+def _found(session: Session, step: StepInProgress, found: Identified) -> CheckEnded:
+    """Record what is there in place of a greeting. To be raised."""
+    step.note("the server says nothing in the clear")
+    if not found.under_tls:
+        step.note(f"on another connection it spoke {TITLES[found.protocol]}: {found.evidence}")
+        return step.fail(_SIGNS.get(found.protocol, "greeting:not-smtp"), **session.facts)
+    step.note("on another connection it made a TLS handshake at once")
+    if found.evidence:
+        step.note(f"under TLS: {found.evidence}")
+    if found.protocol in ("smtp", "tls"):
+        return step.fail("tls:implicit-expected", **session.facts)
+    return step.fail(_SIGNS.get(found.protocol, "greeting:not-smtp"), **session.facts)
+
+
+async def _ungreeted(session: Session, step: StepInProgress, fault: Unanswered) -> CheckEnded:
+    """Record why no greeting came. To be raised."""
+    connection = session.connection
+    assert connection is not None, "connected"
+    protocol = protocol_of(connection.first)
+    if protocol not in ("silent", "smtp"):
+        return _foreign(session, step, protocol, fault.text)
+    step.note(fault.text)
+    if protocol == "smtp":
+        if connection.first:
+            step.note(f"it began: {readable(connection.first[:200])}")
+        if fault.why not in ("timeout", "closed", "reset"):
+            return step.fail("protocol:malformed", **session.facts)
+    if fault.why == "timeout":
+        return step.fail("greeting:timeout", **session.facts)
+    if fault.why == "reset":
+        return step.fail("tcp:reset", **session.facts)
+    step.note("it closed the connection without a greeting")
+    return step.fail("protocol:dropped", **session.facts)
+
+
+def _foreign(session: Session, step: StepInProgress, protocol: Protocol, why: str) -> CheckEnded:
+    """Record another protocol. To be raised."""
+    assert session.connection is not None, "connected"
+    line = session.connection.first.partition(b"\n")[0]
+    if not any(line.startswith("< ") for line in step.evidence):
+        step.note(f"< {readable(line[:200])}")
+    if protocol == "smtp":
+        step.note(f"that is no SMTP reply: {why}")
+        return step.fail("protocol:malformed", **session.facts)
+    step.note(f"that is {TITLES[protocol]}")
+    return step.fail(_SIGNS.get(protocol, "greeting:not-smtp"), **session.facts)
+
+
+def _compare_clocks(step: StepInProgress, greeting: str, now: float) -> None:
+    """Some servers greet with their time; certificates are judged by ours."""
+    found = _DATE.search(greeting)
+    if found is None:
+        return
+    try:
+        theirs = parsedate_to_datetime(found[0])
+    except ValueError:
+        return
+    ours = dt.datetime.fromtimestamp(now, dt.UTC)
+    apart = (theirs - ours).total_seconds()
+    if abs(apart) > CLOCK_SECONDS:
+        side = "ahead of" if apart > 0 else "behind"
+        step.note(f"the server's clock is {abs(apart):.0f} seconds {side} ours")
+
+
+# --- EHLO ---------------------------------------------------------------------------------------
+
+
+async def say_hello(session: Session) -> None:
+    """The step `ehlo`, with HELO where the server is older. Raises CheckEnded."""
+    server = session.server
+    with session.recorder.step("ehlo") as step:
+        name = server.hop.ehlo or server.hostname
+        answer = await ask(session, step, f"EHLO {name}")
+        if answer.is_permanent and answer.code != 554:
+            older = await ask(session, step, f"HELO {name}")
+            if older.code == 250:
+                session.capabilities = Capabilities()
+                step.note("the server knows no extensions (RFC 1869)")
+                _judge_offer(session, step, session.capabilities)
+                return
+            if _is_ftp(session.greeting) or answer.code == older.code == 530:
+                step.note("that is no mail server")
+                raise step.fail("greeting:not-smtp", **session.facts)
+        if answer.code >= 400:
+            raise step.refused(answer, "ehlo")
+        if answer.code != 250:
+            raise unexpected(session, step, answer, "EHLO", 250)
+        session.capabilities = Capabilities.parse(answer)
+        if not _more_to_come(session):
+            _judge_offer(session, step, session.capabilities)
+
+
+def _more_to_come(session: Session) -> bool:
+    """Whether EHLO is said again under TLS, where the offer is the one that counts."""
+    capabilities = session.capabilities
+    wanted = session.server.hop.tls in (TlsMode.REQUIRED, TlsMode.OPPORTUNISTIC)
+    return bool(wanted and not session.tls and capabilities is not None and capabilities.starttls)
+
+
+def _judge_offer(session: Session, step: StepInProgress, offered: Capabilities) -> None:
+    if not offered.eight_bit_mime:
+        step.warn("eightbit:not-offered", **session.facts)
+    if offered.size is None:
+        step.warn("size:not-advertised", **session.facts)
+
+
+def _is_ftp(greeting: str) -> bool:
+    return "ftp" in greeting.lower() and "smtp" not in greeting.lower()
+
+
+async def ask(session: Session, step: StepInProgress, line: str, shown: str | None = None) -> Reply:
+    """Say a line and hear its reply. Raises CheckEnded."""
+    connection = session.connection
+    assert connection is not None, "connected"
+    step.said(line if shown is None else shown)
+    connection.say(line.encode() + b"\r\n")
+    return await hear(session, step)
+
+
+async def hear(session: Session, step: StepInProgress) -> Reply:
+    """The next reply. Raises CheckEnded."""
+    connection = session.connection
+    assert connection is not None, "connected"
+    try:
+        heard = await connection.reply(session.server.seconds)
+    except Unanswered as fault:
+        raise broken(step, fault, **session.facts) from fault
+    if isinstance(heard, NotAReply):
+        raise no_reply(step, heard, **session.facts)
+    return heard
+
+
+def unexpected(
+    session: Session, step: StepInProgress, answer: Reply, command: str, code: int
+) -> CheckEnded:
+    """Record a reply that the command does not have. To be raised."""
+    step.note(f"{command} is answered with {code}, not {answer.code} (RFC 5321 4.3.2)")
+    return step.fail("protocol:unexpected-code", **session.facts)

@@ -1,0 +1,188 @@
+"""`waypost check`: what is wrong with a mail server, shown while it is found out."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import os
+import secrets
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from waypost.delivery.route import TlsMode
+from waypost.delivery.route_url import UrlContext
+from waypost.doctor.check.run import Checked, CheckSettings, Watch, check
+from waypost.doctor.check.subject import Subject, parse_subject, with_port
+from waypost.doctor.line_opening import World
+from waypost.doctor.target import InvalidTarget, ServerTarget
+from waypost.faces.cli.check_result import Display, display_for, exit_code
+from waypost.faces.cli.dns_option import DnsOption, resolver_for
+from waypost.faces.cli.failure import WRONG_USAGE, Failure, fail, failures_shown
+from waypost.faces.cli.relay import JsonOption, load_configuration
+from waypost.faces.cli.server_target import (
+    InsecureOption,
+    PasswordOption,
+    UserOption,
+    credentials_given,
+)
+from waypost.mail.address import InvalidAddress, parse_address
+from waypost.net.clock import SystemClock
+from waypost.net.network import AsyncioNetwork
+
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+TLS_MODES: Final = {
+    "starttls": TlsMode.REQUIRED,
+    "if-offered": TlsMode.OPPORTUNISTIC,
+    "implicit": TlsMode.IMPLICIT,
+    "none": TlsMode.NONE,
+}
+
+
+@app.command("check")
+def check_command(
+    target: Annotated[
+        str,
+        typer.Argument(
+            help="A server (host, host:port, smtp://, smtps://, a provider such as gmail), a "
+            "domain, or a mail address.",
+            metavar="TARGET",
+        ),
+    ],
+    user: UserOption = None,
+    password_env: PasswordOption = None,
+    sender: Annotated[
+        str | None,
+        typer.Option("--from", help="Ask with this sender.", metavar="ADDRESS"),
+    ] = None,
+    recipient: Annotated[
+        str | None,
+        typer.Option("--to", help="Ask for this recipient; no mail is sent.", metavar="ADDRESS"),
+    ] = None,
+    send_to: Annotated[
+        str | None,
+        typer.Option(help="Send a test message to this address.", metavar="ADDRESS"),
+    ] = None,
+    size: Annotated[
+        int, typer.Option(help="Ask for a message of so many bytes.", min=0, metavar="BYTES")
+    ] = 0,
+    port: Annotated[
+        int | None, typer.Option(help="In place of the target's.", min=1, max=65535)
+    ] = None,
+    tls: Annotated[
+        str | None,
+        typer.Option(
+            help="In place of the target's: starttls, if-offered, implicit or none.",
+            metavar="MODE",
+        ),
+    ] = None,
+    ca_file: Annotated[
+        Path | None,
+        typer.Option(help="Trust these certificates (PEM) in place of the system's."),
+    ] = None,
+    insecure: InsecureOption = False,
+    timeout: Annotated[float, typer.Option(help="Seconds for each step.", metavar="S")] = 15.0,
+    source: Annotated[
+        str | None, typer.Option(help="Connect from this address.", metavar="ADDRESS")
+    ] = None,
+    dns: DnsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Find out what is wrong with a mail server: one cause, its evidence and its fix.
+
+    Walks from the DNS over the connection, the greeting, TLS and the login to MAIL and RCPT. No
+    mail is sent without --send-to. Ends with 0 where mail goes, 1 where it does not.
+    """
+    with failures_shown():
+        if not 0 < timeout <= 600:
+            fail("--timeout is a number of seconds above 0, up to 600", WRONG_USAGE)
+        if tls is not None and tls not in TLS_MODES:
+            fail(f"--tls is one of {', '.join(TLS_MODES)}, not {tls!r}", WRONG_USAGE)
+        subject = _subject(target, user, password_env)
+        mode = TLS_MODES[tls] if tls is not None else None
+        subject = _with_port(subject, port, mode)
+        hostname = load_configuration(None, None).hostname
+        to = _address("--send-to", send_to) or _address("--to", recipient)
+        from_ = _address("--from", sender)
+        settings = CheckSettings(
+            hostname, lambda: secrets.token_urlsafe(18), timeout, from_, to, size,
+            _message(subject, from_, to, hostname) if send_to is not None else None,
+            insecure, _readable(ca_file), source, port or 25, mode or TlsMode.OPPORTUNISTIC,
+        )  # fmt: skip
+        display = display_for(json=json)
+        checked = _run(subject, settings, dns, display)
+        display.result(checked)
+    raise typer.Exit(exit_code(checked))
+
+
+def _subject(text: str, user: str | None, password_env: str | None) -> Subject:
+    context = UrlContext(environment=os.environ, read_file=lambda name: Path(name).read_text())
+    try:
+        return parse_subject(text, context, credentials_given(user, password_env))
+    except InvalidTarget as fault:
+        raise Failure(str(fault), WRONG_USAGE) from fault
+
+
+def _with_port(subject: Subject, port: int | None, mode: TlsMode | None) -> Subject:
+    if isinstance(subject, ServerTarget):
+        return with_port(subject, port, mode)
+    if subject.server is not None:
+        return replace(subject, server=with_port(subject.server, port, mode))
+    return subject
+
+
+def _address(option: str, text: str | None) -> str | None:
+    if text is None:
+        return None
+    if text in ("", "<>") and option == "--from":
+        return ""
+    try:
+        return str(parse_address(text, smtputf8=True))
+    except InvalidAddress as fault:
+        raise Failure(f"{option}: {text!r} is no address: {fault}", WRONG_USAGE) from fault
+
+
+def _readable(path: Path | None) -> str | None:
+    """A file of certificates that can be used. Raises Failure."""
+    if path is None:
+        return None
+    import ssl
+
+    try:
+        ssl.create_default_context(cafile=str(path))
+    except OSError as fault:  # ssl.SSLError is one
+        text = f"--ca-file: {path} cannot be used: {fault}; give a file of PEM certificates"
+        raise Failure(text, WRONG_USAGE) from fault
+    return str(path)
+
+
+def _message(subject: Subject, sender: str | None, to: str | None, hostname: str) -> bytes:
+    """The test message. Raises Failure where nobody is there to send it."""
+    from waypost.faces.message import InvalidMessage, Parts, compose
+
+    hop = subject.hop if isinstance(subject, ServerTarget) else None
+    login = hop.credentials.user if hop is not None and hop.credentials is not None else ""
+    sender = sender or (login if "@" in login else None)
+    if not sender:
+        fail("--send-to needs --from, as whom it is sent", WRONG_USAGE)
+    text = "This is a test message of `waypost check`. It arrived, so sending works.\n"
+    assert to is not None, "--send-to was given"
+    try:
+        parts = Parts(sender, (to,), (), (), "Test message of waypost check", text, None, (), ())
+        return compose(parts, dt.datetime.now().astimezone(), hostname).content
+    except InvalidMessage as fault:
+        raise Failure(f"--send-to: {fault}", WRONG_USAGE) from fault
+
+
+def _run(subject: Subject, settings: CheckSettings, dns: str | None, display: Display) -> Checked:
+    async def walk() -> Checked:
+        clock = SystemClock()
+        world = World(clock, AsyncioNetwork(), resolver_for(dns, clock, settings.seconds))
+        watch = Watch(display.host, display.begun, display.ended)
+        return await check(subject, settings, world, watch)
+
+    with display:
+        return asyncio.run(walk())
