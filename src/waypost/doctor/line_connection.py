@@ -139,6 +139,7 @@ class LineConnection(asyncio.Protocol):
         """Replies that are due to lines which nobody waits for any more."""
         self._greeted = False
         self._since_said = 0
+        self._heard_since_said = 0
         self._drained = asyncio.Event()
         self._drained.set()
         self._handshake = False
@@ -160,7 +161,7 @@ class LineConnection(asyncio.Protocol):
 
     def say(self, data: bytes) -> None:
         """Send bytes; a line has its CRLF. Says nothing on a connection that is over."""
-        self._since_said = 0
+        self._since_said = self._heard_since_said = 0
         if self._transport is not None:
             self._transport.write(data)
 
@@ -210,7 +211,8 @@ class LineConnection(asyncio.Protocol):
         if transport is None:
             ended = self.ended or Ended("closed", "the connection is closed")
             raise Unanswered(ended.why, ended.text)
-        if self._early or self._reader.inside:
+        # One reply was due, the 220, and it has been handed out.
+        if self._early or self._reader.inside or self._heard_since_said > 1:
             text = "the server sent bytes in the clear behind its 220 to STARTTLS"
             self._end(Ended("injection", text))
             raise Unanswered("injection", text)
@@ -259,6 +261,7 @@ class LineConnection(asyncio.Protocol):
             if self._on_line is not None:
                 self._on_line(line)
             if heard is not None:
+                self._heard_since_said += 1
                 self._hear(heard)
             if self._since_said >= MAXIMUM_UNASKED:
                 text = f"the server sent {MAXIMUM_UNASKED} lines in a row; nothing more is read"

@@ -170,6 +170,8 @@ class Hearing:
 
     def _heard_unasked(self, heard: Heard) -> None:
         if isinstance(heard, Ended):
+            if self._asking == "QUIT":
+                return  # as it should be (RFC 5321 4.1.1.10)
             self._trouble(heard.text)
             self._lost()
         elif isinstance(heard, NotAReply):
