@@ -29,6 +29,9 @@ from waypost.net.web import HttpxWeb
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
+QUESTION_SECONDS = 6.0
+"""For one question to the name servers; a person waits."""
+
 _SECURITY = {
     "starttls": "STARTTLS",
     "tls": "TLS from the first byte",
@@ -65,7 +68,7 @@ def discover_command(
         except InvalidSubject as fault:
             raise Failure(str(fault), WRONG_USAGE) from fault
         clock = SystemClock()
-        resolver = resolver_for(dns, clock)
+        resolver = resolver_for(dns, clock, QUESTION_SECONDS)
         inside = inside or is_on_loopback(dns)
         web = HttpxWeb(resolver, inside=inside)
         options = DiscoveryOptions(inside, everything)
