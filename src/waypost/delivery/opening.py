@@ -256,6 +256,8 @@ class Opener:
                 capable = await self._start_tls(courier, hop, candidate, place, capable)
             if isinstance(hop, Smarthost):
                 await self._log_in(courier, hop, place, capable)
+            if courier.transport is None:  # it answered and hung up, before we came to know
+                raise ConnectionBroken("idle", "the peer closed the connection")
         except ConnectionBroken as broken:
             outcome = outcome_of_break(f"{place}: {broken}", timed_out=broken.timed_out)
             raise _HostUnusable(HostFailure(place, outcome)) from broken

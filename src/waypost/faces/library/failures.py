@@ -84,7 +84,7 @@ def refused(
              "sender_domain": sender.rpartition("@")[2]}  # fmt: skip
     if found.reason == "authentication-required":
         kind, words = errors.AuthenticationFailed, "the server wants a login before it takes mail"
-    elif stage == "MAIL" and (local or found.cause in ("size.message_too_big",)):
+    elif stage == "MAIL" and (local or found.cause == "size.message_too_big"):
         kind, words = errors.MessageRefused, "the message cannot go to this server"
     said = "its EHLO tells" if local else f"answered to {_COMMANDS[stage]}"
     return kind(
@@ -171,6 +171,17 @@ def no_capacity(seconds: float, why: str) -> DeliveryError:
         fix="Raise pool_size or patience, or send less at a time; where the server is slow, "
         "hand the mail to a relay (`waypost serve`), which accepts at once.",
         reason="no-capacity",
+        temporary=True,
+    )
+
+
+def closed() -> DeliveryError:
+    """The mailer was closed while it waited."""
+    return errors.NoCapacity(
+        "the mailer was closed before this was sent",
+        evidence="it had not begun when the time that close() waits was over",
+        fix="Give close() a longer grace, or send less before it.",
+        reason="mailer-closed",
         temporary=True,
     )
 

@@ -7,10 +7,11 @@ every copy that a lost answer may leave behind, carries the same identifier.
 from __future__ import annotations
 
 import datetime as dt
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from email.message import EmailMessage, Message
-from typing import Any, Final, TypedDict, Unpack, cast
+from typing import Any, Final, TypeAlias, TypedDict, cast
 
 from waypost.errors import InvalidMessage
 from waypost.mail import compose as composing
@@ -21,9 +22,14 @@ from waypost.mail.compose import (
     Outgoing,
     Unsubscribe,
 )
+from waypost.mail.compose_addresses import mailbox
 from waypost.mail.compose_attachments import AttachmentLike
+from waypost.mail.compose_content import raw_field
 from waypost.mail.compose_fields import GivenHeaders
 from waypost.net.clock import Clock
+from waypost.smtp.client_transaction import Transaction, mail_command, rcpt_command
+from waypost.smtp.envelope import Envelope
+from waypost.smtp.extensions import Capabilities
 from waypost.smtp.framing import has_bare_line_end, normalise_line_ends
 from waypost.spool.contract import BodyDamaged
 
@@ -52,7 +58,7 @@ class Parts(TypedDict, total=False):
     message_id: str
 
 
-Sendable = Message[Any, Any] | Outgoing | bytes | Parts | Mapping[str, Any]
+Sendable: TypeAlias = "Message[Any, Any] | Outgoing | bytes | Parts | Mapping[str, Any]"
 """What can be sent: a message of the standard library, one that `prepare` has made, a whole message
 as bytes (then from_ and to are given beside it), or a mapping of keywords."""
 
@@ -69,6 +75,10 @@ class Content:
         """Why it could not be read to its end."""
         whole = source.whole
         self.whole: bytes | None = whole if whole is not None and self.size <= IN_MEMORY else None
+
+    def read(self) -> bytes:
+        """All of it in memory. Raises OSError and ValueError."""
+        return self.source.read()
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """In pieces. Raises BodyDamaged, so that a message cut short is never ended as if whole."""
@@ -87,6 +97,7 @@ class Prepared:
 
     def __init__(self, outgoing: Outgoing, again: Callable[[], Outgoing] | None = None) -> None:
         self.envelope = outgoing.envelope
+        _check_addresses(outgoing.envelope)
         self.content = Content(outgoing.content)
         self.is_8bit = outgoing.content.is_8bit
         self.message_id = outgoing.message_id
@@ -101,6 +112,30 @@ class Prepared:
         if self._seven_bit is None:
             self._seven_bit = Content(self._again().content)
         return self._seven_bit
+
+
+def _check_addresses(envelope: Envelope) -> None:
+    """Whether each can stand in its command. Composing has made sure of it; an envelope of the
+    caller's own is checked here, before a connection is taken for it. Raises InvalidMessage."""
+    ordinary = _ORDINARY.fullmatch
+    if all(map(ordinary, [one.address for one in envelope.recipients])) and (
+        not envelope.reverse_path or ordinary(envelope.reverse_path)
+    ):
+        return
+    try:
+        mail_command(Transaction(envelope, 0), _OFFERS_NOTHING)
+        for recipient in envelope.recipients:
+            rcpt_command(recipient, _OFFERS_NOTHING)
+    except ValueError as fault:
+        raise InvalidMessage(
+            f"the message cannot be sent: {fault}",
+            fix="give addresses like ann@example.org",
+            reason="invalid-message",
+        ) from fault
+
+
+_ORDINARY: Final = re.compile(r"[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,255}")
+_OFFERS_NOTHING: Final = Capabilities()
 
 
 def prepare(given: Sendable | None, parts: Parts, clock: Clock, hostname: str) -> Prepared:
@@ -155,7 +190,9 @@ def _composed(parts: Parts, clock: Clock, hostname: str) -> Prepared:
             reason="invalid-message",
         )
     keywords: dict[str, Any] = {"date": _now(clock), **parts}
-    keywords.setdefault("message_id", _message_id(hostname))
+    if "message_id" not in keywords:
+        domain = mailbox(parts["from_"], "from_").wire.rpartition("@")[2]
+        keywords["message_id"] = _message_id(domain)
     message = composing.compose(**keywords)
     return _prepared(message, {})
 
@@ -163,7 +200,8 @@ def _composed(parts: Parts, clock: Clock, hostname: str) -> Prepared:
 def _of_message(message: Message[Any, Any], parts: Parts, clock: Clock, hostname: str) -> Prepared:
     if set(parts) - {"from_", "to"}:
         raise _superfluous(parts, "a message")
-    keywords: dict[str, Any] = {"date": _now(clock), "message_id": _message_id(hostname), **parts}
+    domain = _sender_domain(message) or hostname
+    keywords: dict[str, Any] = {"date": _now(clock), "message_id": _message_id(domain), **parts}
     return _prepared(message, keywords)
 
 
@@ -221,8 +259,15 @@ def _now(clock: Clock) -> dt.datetime:
     return dt.datetime.fromtimestamp(clock.now(), dt.UTC).astimezone()
 
 
-def _message_id(hostname: str) -> str:
-    return f"<{secrets.token_hex(12)}@{hostname.strip('[]') or 'localhost'}>"
+def _sender_domain(message: Message[Any, Any]) -> str:
+    """The domain of From where it can be told at a glance; it belongs into a Message-ID more than
+    the name of this machine, which nobody else knows."""
+    found = _DOMAIN.search(raw_field(message, "from"))
+    return found[1] if found is not None else ""
 
 
-Keywords = Unpack[Parts]
+_DOMAIN: Final = re.compile(r"@([A-Za-z0-9.-]{1,255})>?\s*\Z")
+
+
+def _message_id(domain: str) -> str:
+    return f"<{secrets.token_hex(12)}@{domain.strip('[]') or 'localhost'}>"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from waypost.errors import DeliveryError, RecipientsRefused
+from waypost.errors import RecipientsRefused, WaypostError
 from waypost.smtp.reply import Reply
 from waypost.values import unguarded
 
@@ -24,7 +24,7 @@ class RecipientResult:
     uncertain: the server may have taken it, and its answer was lost."""
     reply: Reply | None = None
     """What the server said last about it; None where nothing was said."""
-    error: DeliveryError | None = None
+    error: WaypostError | None = None
     """Why it was not accepted."""
     server: str = ""
     """host[address]:port of the server that decided; "" where none was reached."""
@@ -42,9 +42,11 @@ class Result:
     """The most that any recipient took."""
     seconds: float
     """From being given to the mailer until the last recipient was decided."""
-    error: DeliveryError | None = None
+    error: WaypostError | None = None
     """Why no recipient was accepted, or why the message could not be sent at all; None as soon as
     one was accepted."""
+    number: int = 0
+    """Of a stream (`send_many`): which message of it, counted from 0."""
     _transcript: Callable[[], str] = field(default=lambda: "", repr=False, compare=False)
 
     @property
@@ -88,6 +90,7 @@ def result_of(
     attempts: int,
     seconds: float,
     transcript: Callable[[], str],
+    number: int = 0,
 ) -> Result:
     """The result, with its error where nobody was accepted."""
     error = None
@@ -96,19 +99,18 @@ def result_of(
             break
     else:
         error = _error_of(list(recipients))
-    return Result(message_id, recipients, attempts, seconds, error, transcript)
+    return Result(message_id, recipients, attempts, seconds, error, number, transcript)
 
 
-def _error_of(failed: list[RecipientResult]) -> DeliveryError | None:
+def _error_of(failed: list[RecipientResult]) -> WaypostError | None:
     """One error for all of them: theirs, where it is the same for each."""
     errors = [one.error for one in failed if one.error is not None]
     if not errors:
         return None
     first = errors[0]
-    if (
-        len(errors) == 1
-        or (all(type(one) is type(first) and one.reason == first.reason for one in errors)
-        and not (len(errors) > 1 and first.reply is not None and _differ(errors)))
+    if len(errors) == 1 or (
+        all(type(one) is type(first) and one.reason == first.reason for one in errors)
+        and not (len(errors) > 1 and first.reply is not None and _differ(errors))
     ):
         return first
     lines = [f"{one.address}: {one.error.what}" for one in failed if one.error is not None]
@@ -125,6 +127,6 @@ def _error_of(failed: list[RecipientResult]) -> DeliveryError | None:
     )
 
 
-def _differ(errors: list[DeliveryError]) -> bool:
+def _differ(errors: list[WaypostError]) -> bool:
     """Whether they are about recipients one by one: then none of them speaks for all."""
     return len({id(one.reply) for one in errors}) > 1

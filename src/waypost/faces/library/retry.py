@@ -22,7 +22,7 @@ class Retry:
     """After the first failed attempt; doubled after each further one."""
     longest: float = 60.0
     within: float = 60.0
-    """No attempt begins later than this after the message was given to the mailer."""
+    """No attempt begins later than this after the first one failed."""
     jitter: float = 0.2
     """The largest part that chance adds, so that many do not come back in one moment."""
 

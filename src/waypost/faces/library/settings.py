@@ -22,6 +22,7 @@ from waypost.delivery.route_url import InvalidRouteUrl, UrlContext, parse_route_
 from waypost.errors import ConfigurationError
 from waypost.faces.library.retry import Retry
 from waypost.net.proxy import InvalidProxyUrl, Proxy, parse_proxy_url
+from waypost.net.tls import client_context
 
 VARIABLE: Final = "WAYPOST_URL"
 """Of the environment: the URL of a mailer that is given none. Several stand apart by spaces."""
@@ -202,10 +203,14 @@ def _server(
         hop = replace(hop, ca_file=ca_file)
     if verify is not None:
         hop = replace(hop, verify=verify)
-    if hop.ca_file is not None and not Path(hop.ca_file).is_file():
-        raise ConfigurationError(
-            f"ca_file {hop.ca_file} is no file", fix="give the path of a file in PEM format"
-        )
+    if hop.ca_file is not None:
+        try:
+            client_context(ca_file=hop.ca_file)
+        except OSError as fault:  # ssl.SSLError is one
+            raise ConfigurationError(
+                f"ca_file {hop.ca_file} cannot be used: {fault}",
+                fix="give the path of a file of certificates in PEM format",
+            ) from fault
     return hop
 
 
