@@ -1,4 +1,4 @@
-"""What the enhanced status codes of the IANA registry mean (enhanced_codes.toml)."""
+"""What enhanced status codes mean: those of the IANA registry, and some beside it."""
 
 from __future__ import annotations
 
@@ -87,6 +87,27 @@ def enhanced_codes() -> Mapping[tuple[int, int], EnhancedCode]:
 
 
 @cache
+def private_codes() -> Mapping[tuple[int, int, int], EnhancedCode]:
+    """Codes that are not in the registry, by class, subject and detail. Raises FaultyTable."""
+    found: dict[tuple[int, int, int], EnhancedCode] = {}
+    for row in tables.rows(TABLE, "private"):
+        tables.only(TABLE, row, ("code", "last", "name", "classes", "reason", "source"))
+        numbers = _CODE.fullmatch(tables.text(TABLE, row, "code"))
+        reason, name = tables.text(TABLE, row, "reason"), tables.text(TABLE, row, "name")
+        if numbers is None or reason not in reasons():
+            raise tables.FaultyTable(TABLE, row, "has no code like X.1.1 or an unknown reason")
+        subject, first = int(numbers[1]), int(numbers[2])
+        for detail in range(first, tables.whole(TABLE, row, "last", first) + 1):
+            code = EnhancedCode(
+                subject, detail, name, f"{name}.", (), reason, reason, True,
+                tables.text(TABLE, row, "source"),
+            )  # fmt: skip
+            for class_ in tables.texts(TABLE, row, "classes"):
+                found[int(class_), subject, detail] = code
+    return MappingProxyType(found)
+
+
+@cache
 def classes() -> Mapping[int, Part]:
     """The meanings of the first number."""
     return _parts("class")
@@ -99,8 +120,11 @@ def subjects() -> Mapping[int, Part]:
 
 
 def enhanced_code(status: EnhancedStatus) -> EnhancedCode | None:
-    """The row of the registry; None for a code that is not registered."""
-    return enhanced_codes().get((status.subject, status.detail))
+    """The row of the registry or of what is known beside it; None for a code in neither."""
+    registered = enhanced_codes().get((status.subject, status.detail))
+    if registered is not None:
+        return registered
+    return private_codes().get((status.class_, status.subject, status.detail))
 
 
 def meaning_of(status: EnhancedStatus) -> str:

@@ -49,7 +49,9 @@ def codes_in(text: str) -> tuple[int | None, EnhancedStatus | None]:
     pair = _PAIR.search(text)
     if pair is not None:
         return int(pair[1]), EnhancedStatus(int(pair[2]), int(pair[3]), int(pair[4]))
-    alone = _CODE.search(text)
+    alone = next(
+        (found for found in _CODE.finditer(text) if found[1] >= "400" or not found.start()), None
+    )
     status = _ENHANCED.search(text)
     return (
         None if alone is None else int(alone[1]),
