@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +24,7 @@ from waypost.config.section import Section
 from waypost.config.shape import checked
 from waypost.config.sharing import Assignment, CannotShare, assignments, settings_of
 from waypost.delivery.route import Route
-from waypost.mail.address import InvalidAddress, domain_to_ascii
+from waypost.net.own_name import machine_name
 from waypost.service import ServiceSettings
 
 _NO_HOME = "there is no home folder for the data; set it, or HOME or XDG_DATA_HOME"
@@ -87,7 +85,7 @@ def load(path: Path | None, environment: Mapping[str, str], flags: Flags) -> Con
     ConfigurationError with everything that is wrong.
     """
     problems: list[Problem] = []
-    layers = [default_layer(_machine_name(), _data_folder(environment))]
+    layers = [default_layer(machine_name(), _data_folder(environment))]
     named = environment.get("WAYPOST_CONFIG")
     if path is None and named:
         path = Path(named)
@@ -206,15 +204,6 @@ def _origin(layers: list[Layer], path: tuple[str | int, ...]) -> str:
         if layer.holds(path):
             return layer.origin_of(path)
     return "default"
-
-
-def _machine_name() -> str:
-    """The name of this machine; localhost where it has none that is fit for EHLO."""
-    name = re.sub(r"[^A-Za-z0-9.-]", "-", socket.gethostname()).strip("-.")
-    try:
-        return domain_to_ascii(name)
-    except InvalidAddress:
-        return "localhost"
 
 
 def _data_folder(environment: Mapping[str, str]) -> Path | None:

@@ -7,11 +7,12 @@ import warnings
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
-
-from cryptography import x509
+from typing import TYPE_CHECKING, Final
 
 from waypost.knowledge.tls_faults import fault_of_certificate, fault_of_handshake
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 MAXIMUM_NAMES: Final = 100
 """Names of a certificate that are kept."""
@@ -118,6 +119,8 @@ def sent_chain(connection: ssl.SSLObject | ssl.SSLSocket) -> tuple[bytes, ...]:
 
 def describe_tls(connection: ssl.SSLObject | ssl.SSLSocket) -> TlsDescription:
     """What the connection of a transport's "ssl_object" has."""
+    from cryptography import x509  # slow to load, and not needed before there is a certificate
+
     cipher = connection.cipher()
     name, _, bits = cipher if cipher is not None else ("", "", 0)
     context = connection.context
@@ -144,6 +147,8 @@ def describe_tls(connection: ssl.SSLObject | ssl.SSLSocket) -> TlsDescription:
 
 
 def _names(certificate: x509.Certificate) -> tuple[str, ...]:
+    from cryptography import x509
+
     try:
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
     except x509.ExtensionNotFound:

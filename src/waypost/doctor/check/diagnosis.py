@@ -18,7 +18,6 @@ from typing import Final, Literal
 
 from waypost.doctor.check.steps import NO_FACTS, Sign, Step
 from waypost.knowledge.causes import Cause, cause, causes_by_sign, causes_of_code
-from waypost.knowledge.classification import classify
 from waypost.knowledge.reply_contexts import Stage
 from waypost.smtp.reply import Reply
 
@@ -131,6 +130,8 @@ def _candidates(steps: Sequence[Step]) -> Iterable[_Candidate]:
 
 def causes_of_reply(reply: Reply, stage: Stage | None) -> tuple[str, ...]:
     """What a refusal comes from: by its words, else by its code; the most probable first."""
+    from waypost.knowledge.classification import classify  # its rules take time to read
+
     judged = classify(reply, stage=stage, through="smarthost")
     by_code = causes_of_code(reply.code, stage or "") or ("protocol.unexpected_code",)
     name = judged.cause

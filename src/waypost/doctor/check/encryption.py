@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from waypost.delivery.route import TlsMode
-from waypost.doctor.check.certificate import SentCertificate, read_chain, signs_of_refusal
 from waypost.doctor.check.connection import TITLES, ProbeConnection
 from waypost.doctor.check.greeting import ask, say_hello, unexpected
 from waypost.doctor.check.identification import first_words
@@ -32,6 +31,7 @@ from waypost.net.tls import (
 )
 
 if TYPE_CHECKING:
+    from waypost.doctor.check.certificate import SentCertificate
     from waypost.doctor.check.session import Session
 
 LOOKING_SECONDS: Final = 5.0
@@ -123,6 +123,8 @@ async def _handshake(session: Session, step: StepInProgress) -> None:
         if hop.tls is TlsMode.IMPLICIT:
             await _look_in_the_clear(session, step)
         raise await _failed(session, step, fault) from fault
+    from waypost.doctor.check.certificate import read_chain  # it loads `cryptography`
+
     encrypted = connection.encrypted
     assert encrypted is not None, "the handshake is done"
     _describe(session, step, describe_tls(encrypted), read_chain(sent_chain(encrypted)))
@@ -171,6 +173,8 @@ async def _refused_certificate(
     context: ssl.SSLContext,
 ) -> None:
     """See which one it is; go on with it where certificates do not count. Raises CheckEnded."""
+    from waypost.doctor.check.certificate import read_chain, signs_of_refusal
+
     server = session.server
     name = server_name(server.hop)
     problem = explain_tls_error(fault, name)

@@ -13,11 +13,14 @@ from typing import Final
 
 from waypost.delivery.route import TlsMode
 from waypost.doctor.check.connection import ProbeConnection
+from waypost.doctor.check.encryption import implicit_tls, start_tls
 from waypost.doctor.check.greeting import greet, say_hello
+from waypost.doctor.check.login import log_in
 from waypost.doctor.check.names import ReverseName, find_addresses
 from waypost.doctor.check.reaching import connect
 from waypost.doctor.check.settings import ServerToCheck
 from waypost.doctor.check.steps import CheckEnded, Recorder
+from waypost.doctor.check.transaction import try_transaction
 from waypost.doctor.line_connection import Line, Unanswered
 from waypost.doctor.line_dialogue import Dialogue
 from waypost.doctor.line_opening import World
@@ -119,10 +122,6 @@ async def check_server(
 
 
 async def _walk(session: Session, addresses: tuple[str, ...] | None) -> None:
-    from waypost.doctor.check.encryption import implicit_tls, start_tls
-    from waypost.doctor.check.login import log_in
-    from waypost.doctor.check.transaction import try_transaction
-
     server, world, recorder = session.server, session.world, session.recorder
     if addresses is None:
         addresses = await find_addresses(server.hop.host, world, recorder, server.seconds)

@@ -21,7 +21,7 @@ from waypost.doctor.target import InvalidTarget, ServerTarget
 from waypost.faces.cli.check_result import Display, display_for, exit_code
 from waypost.faces.cli.dns_option import DnsOption, resolver_for
 from waypost.faces.cli.failure import WRONG_USAGE, Failure, fail, failures_shown
-from waypost.faces.cli.relay import JsonOption, load_configuration
+from waypost.faces.cli.relay import JsonOption, own_name
 from waypost.faces.cli.server_target import (
     InsecureOption,
     PasswordOption,
@@ -104,7 +104,7 @@ def check_command(
         subject = _subject(target, user, password_env)
         mode = TLS_MODES[tls] if tls is not None else None
         subject = _with_port(subject, port, mode)
-        hostname = load_configuration(None, None).hostname
+        hostname = own_name()
         to = _address("--send-to", send_to) or _address("--to", recipient)
         from_ = _address("--from", sender)
         settings = CheckSettings(

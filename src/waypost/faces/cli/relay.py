@@ -193,6 +193,18 @@ def load_configuration(config: Path | None, spool: str | None = None) -> Configu
         raise Failure(f"the configuration cannot be used:\n{fault}", WRONG_USAGE) from fault
 
 
+def own_name() -> str:
+    """What to say in EHLO: as configured, without loading the configuration where there is none.
+
+    Raises Failure.
+    """
+    if any(os.environ.get(name) for name in ("WAYPOST_HOSTNAME", "WAYPOST_CONFIG")):
+        return load_configuration(None, None).hostname
+    from waypost.net.own_name import machine_name
+
+    return machine_name()
+
+
 def control_socket(spool: Path) -> Path:
     """The control socket of the relay that works on this spool."""
     return spool / "control.sock"
