@@ -68,7 +68,7 @@ def find_reason(
     coded = "" if status is None or enhanced is None else status.reason_for(enhanced.class_)
     precise = coded if status is not None and status.precise else ""
     words = plain_words(text)
-    for rule in reply_rules().matching(words):
+    for rule in reply_rules().matching(words) if words else ():
         if not rule.fits(words, around.lower(), code, enhanced, stage):
             continue
         if not rule.weak:

@@ -4,14 +4,13 @@ A row holds the words by which a text is known. Words are plain: no expressions,
 can make the search slow. " ... " between two of them stands for at most 80 characters.
 
 A text is not held against every row: its runs of four characters are looked up in an index, in
-which each row stands under the rarest run of its words. What it costs depends on the length of the
-text and not on the number of rows.
+which each wording stands under the end of its longest part. What it costs depends on the length of
+the text and hardly on the number of rows.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -144,12 +143,11 @@ class RuleSet:
 
     def __init__(self, rules: Sequence[ReplyRule]) -> None:
         self.rules = tuple(rules)
-        wordings = [(rank, words) for rank, rule in enumerate(self.rules) for words in rule.words]
-        common = Counter(run for _, words in wordings for run in _runs_of_words(words))
         self._index: dict[str, list[tuple[int, Words]]] = {}
-        for rank, words in wordings:
-            rarest = min(_runs_of_words(words), key=lambda run: (common[run], run))
-            self._index.setdefault(rarest, []).append((rank, words))
+        for rank, rule in enumerate(self.rules):
+            for words in rule.words:
+                longest = max(words.parts, key=len)
+                self._index.setdefault(longest[-_RUN:], []).append((rank, words))
 
     def matching(self, text: str) -> Iterator[ReplyRule]:
         """The rules whose words stand in the text, in plain words; first those that count most."""
@@ -166,10 +164,6 @@ class RuleSet:
 
 def _runs(text: str) -> Iterator[str]:
     return (text[start : start + _RUN] for start in range(len(text) - _RUN + 1))
-
-
-def _runs_of_words(words: Words) -> list[str]:
-    return [run for part in words.parts for run in _runs(part)]
 
 
 @cache

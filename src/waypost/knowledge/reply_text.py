@@ -17,6 +17,7 @@ _LINE_CODE: Final = re.compile(
     r"(?<![\w.])[245]\d\d(?:[- ]#?[245]\.\d{1,3}\.\d{1,3}[ :-]?|-(?=\S))"
 )
 """A code that begins a line of a reply; joined lines have it in the middle."""
+_FIRST_CODE: Final = re.compile(r"^\s*[245]\d\d(?![\w.])")
 _ESCAPE: Final = re.compile(r"\\[rnt]")
 _SPACE: Final = re.compile(r"\s+")
 _ADDRESS: Final = re.compile(r"[^\s<>()\[\]@,;:\"']{1,64}@[\w.-]{1,255}")
@@ -35,7 +36,7 @@ def plain_words(text: str) -> str:
     text = _ESCAPE.sub(" ", text[:MAXIMUM_TEXT]).translate(_MARKS).lower()
     if "@" in text:
         text = _ADDRESS.sub("@", text)
-    text = _LINE_CODE.sub(" ", text)
+    text = _FIRST_CODE.sub("", _LINE_CODE.sub(" ", text))
     return _SPACE.sub(" ", text).strip()
 
 
