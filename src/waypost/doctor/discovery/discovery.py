@@ -94,7 +94,8 @@ class Discovery:
     @property
     def nobody_answered(self) -> bool:
         """Nothing was found because nothing could be asked."""
-        return not self.settings and not any(one.reached for one in self.attempts)
+        asked = bool(self.attempts) and not self.settings
+        return asked and not any(one.reached for one in self.attempts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -349,7 +350,7 @@ class _Search:
             self._world, hosts, ports, inside=self._options.inside, ehlo=self._options.ehlo
         )
         for one in probed:
-            what = f"{one.host}:{one.port}"
+            what = f"{one.host}:{one.port}" if one.port else one.host
             self.found.attempts.append(Attempt(Source.PROBE, what, one.text, one.answered))
             if one.setting is not None:
                 self.found.settings.append(_with_provider(one.setting))

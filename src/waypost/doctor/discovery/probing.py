@@ -40,6 +40,7 @@ class Probed:
 
     host: str
     port: int
+    """0 where no port was asked: the host has no address for us."""
     setting: Setting | None
     """None where it does not take submissions."""
     text: str
@@ -65,11 +66,11 @@ async def _host(
         addresses = await world.resolver.addresses(host)
     except ResolutionFailure as fault:
         known = isinstance(fault, NoSuchDomain | NoSuchRecord)
-        return tuple(Probed(host, port, None, str(fault), known) for port in ports)
+        return (Probed(host, 0, None, fault.reason, known),)
     public = tuple(one for one in addresses if inside or special_network(one) is None)
     if not public:
         text = f"{host} is at {addresses[0]}, which is no public address"
-        return tuple(Probed(host, port, None, text) for port in ports)
+        return (Probed(host, 0, None, text),)
     return tuple(
         await asyncio.gather(*(_server(world, host, port, public, ehlo) for port in ports))
     )

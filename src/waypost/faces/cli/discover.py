@@ -213,5 +213,5 @@ def _print_nothing(found: Discovery) -> None:
         print_line(f"  {one.source.value:<18} {shown(one.what, 120)}: {shown(one.outcome, 200)}")
     if found.nobody_answered:
         print_line("Nobody answered: is this machine on the network? See --dns.")
-    else:
+    elif found.attempts:
         print_line("Ask whoever runs the mail of the domain for the name of its SMTP server.")
