@@ -15,10 +15,10 @@ from typing import Final, Literal, get_args
 
 from waypost.delivery.outcome import outcome_of_reply
 from waypost.delivery.route import Smarthost, TlsMode
+from waypost.doctor.fix import fix_for
 from waypost.doctor.line_connection import LineConnection, Unanswered
 from waypost.doctor.line_dialogue import AuthenticationBroken, Dialogue, mechanism_for
 from waypost.doctor.line_opening import REASONS, StageFailed, World, open_lines
-from waypost.knowledge.advice import advice_for_operator
 from waypost.smtp.auth import AuthenticationFailure
 from waypost.smtp.client_transaction import Transaction, mail_command, rcpt_command
 from waypost.smtp.envelope import Envelope, Recipient
@@ -95,7 +95,7 @@ async def measure(settings: LatencySettings, world: World, number: int = 1) -> M
     except StageFailed as fault:
         loss = Loss(
             fault.stage, fault.reason, fault.text,
-            fault.fix or advice_for_operator(fault.reason), answered=False,
+            fault.fix or fix_for(fault.reason, settings.hop.host), answered=False,
         )  # fmt: skip
     except Unanswered as fault:
         loss = session.loss(REASONS[fault.why], fault.text, answered=False)
@@ -140,7 +140,8 @@ class _Session:
 
     def loss(self, reason: str, text: str, *, answered: bool) -> Loss:
         """A loss at the stage that was reached."""
-        return Loss(self.stage, reason, text[:500], advice_for_operator(reason), answered)
+        fix = fix_for(reason, self._settings.hop.host, self.stage)
+        return Loss(self.stage, reason, text[:500], fix, answered)
 
     async def run(self) -> None:
         """All stages in their order. Raises what ends the session before its end."""

@@ -14,10 +14,10 @@ from typing import Final, Literal
 
 from waypost.delivery.outcome import outcome_of_reply
 from waypost.delivery.route import Smarthost
+from waypost.doctor.fix import fix_for
 from waypost.doctor.line_connection import LineConnection, Unanswered
 from waypost.doctor.line_dialogue import Dialogue
 from waypost.doctor.line_opening import REASONS, StageFailed, World, open_lines, resolve
-from waypost.knowledge.advice import advice_for_operator
 
 PACE_SECONDS: Final = 0.05
 """Between two connections."""
@@ -145,12 +145,12 @@ class _Finding:
             sign: Sign = "silent" if fault.reason in ("connect-timeout", "timeout") else "refused"
             refusal = Refusal(
                 number, fault.stage, sign, fault.reason, fault.text,
-                fault.fix or advice_for_operator(fault.reason),
+                fault.fix or fix_for(fault.reason),
             )  # fmt: skip
         except Unanswered as fault:
             reason = REASONS[fault.why]
             sign = "silent" if fault.why == "timeout" else "closed"
-            refusal = Refusal(number, stage, sign, reason, fault.text, advice_for_operator(reason))
+            refusal = Refusal(number, stage, sign, reason, fault.text, fix_for(reason))
         else:
             if answer.is_positive:
                 self._open.append(opened.connection)
@@ -159,7 +159,7 @@ class _Finding:
                 return None if self.alive == len(self._open) else self.lost(number)
             reason = outcome_of_reply(stage, answer, "smarthost").reason
             text = f"the server said {answer}"[:500]
-            refusal = Refusal(number, stage, "reply", reason, text, advice_for_operator(reason))
+            refusal = Refusal(number, stage, "reply", reason, text, fix_for(reason))
         for connection in made:
             connection.abort()
         return refusal
@@ -168,7 +168,7 @@ class _Finding:
         """What it means that the server has ended a connection that was open."""
         ended = next(one.ended for one in self._open if one.ended is not None)
         text = f"when there were {number}, one that was open came to its end: {ended.text}"
-        advice = advice_for_operator("connection-lost")
+        advice = fix_for("connection-lost")
         return Refusal(number, "idle", "older-closed", "connection-lost", text, advice)
 
     async def keep_alive(self, quiet: float) -> None:

@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from waypost.knowledge.classification import classify
+from waypost.doctor.fix import fix_for
+from waypost.knowledge.classification import Classification, classify
 from waypost.knowledge.extensions import extensions
 from waypost.knowledge.outcomes import Stage
 from waypost.knowledge.reply_codes import digits, reply_codes
@@ -77,10 +78,19 @@ def reply_words(verb: str, reply: Reply) -> str:
         if verb in _DONE and code == _ORDINARY.get(verb, 250):
             return _DONE[verb]
         return _sentence(known.meaning if known is not None else digits()[code // 100])
-    stage = None if code in _OUT_OF_STEP else _STAGES.get(verb)
-    found = classify(reply, stage=stage, through="smarthost")
+    found = _classified(verb, reply)
     kind = "temporary" if code < 500 else "permanent"
     return f"{kind}: {_sentence(found.meaning)} ({found.reason})"
+
+
+def reply_fix(verb: str, reply: Reply, host: str) -> str:
+    """What to do about a refusal; "" where there is nothing to do, or nothing known."""
+    return fix_for(_classified(verb, reply).reason, host) if reply.code >= 400 else ""
+
+
+def _classified(verb: str, reply: Reply) -> Classification:
+    stage = None if reply.code in _OUT_OF_STEP else _STAGES.get(verb)
+    return classify(reply, stage=stage, through="smarthost")
 
 
 def offer_words(line: str) -> str:

@@ -10,13 +10,13 @@ from collections.abc import Callable
 from typing import Final
 
 from waypost.delivery.route import Smarthost
+from waypost.doctor.fix import fix_for
 from waypost.doctor.line_connection import Ended, Heard, Line, LineConnection, NotAReply, Unanswered
 from waypost.doctor.line_dialogue import CHALLENGE
 from waypost.doctor.line_opening import StageFailed, World
 from waypost.doctor.shell import explaining
 from waypost.doctor.shell.content import Content
 from waypost.doctor.shell.entries import Entry, Kind, Transcript
-from waypost.knowledge.advice import advice_for_operator
 from waypost.net.tls import TlsDescription
 from waypost.smtp.client_replies import REDACTED
 from waypost.smtp.extensions import Capabilities
@@ -155,6 +155,9 @@ class Hearing:
             self.capabilities = Capabilities.parse(answer) if verb == "EHLO" else Capabilities()
         words = explaining.reply_words(verb, answer)
         self.say("explanation", f"{words}; {took * 1000:.1f} ms")
+        fix = explaining.reply_fix(verb, answer, self.hop.host)
+        if fix:
+            self.say("explanation", fix)
 
     def _heard_line(self, line: Line) -> None:
         text = line.text
@@ -201,7 +204,7 @@ class Hearing:
     def _stage_failed(self, fault: StageFailed) -> None:
         self._failed = True
         self._trouble(fault.text)
-        fix = fault.fix or advice_for_operator(fault.reason)
+        fix = fault.fix or fix_for(fault.reason, self.hop.host)
         if fix:
             self.say("explanation", fix)
 

@@ -15,7 +15,7 @@ from waypost.doctor.latency_figures import WATCHED, is_past
 from waypost.faces.cli.failure import WRONG_USAGE, Failure, fail, failures_shown
 from waypost.faces.cli.ping_connections import find_connections
 from waypost.faces.cli.ping_result import KEPT, Display, Judged, display_for
-from waypost.faces.cli.relay import JsonOption, load_configuration
+from waypost.faces.cli.relay import JsonOption, own_name
 from waypost.faces.cli.server_target import (
     InsecureOption,
     PasswordOption,
@@ -92,7 +92,7 @@ def ping(
         if not 0 < timeout <= 600:
             fail("--timeout is a number of seconds above 0, up to 600", WRONG_USAGE)
         named = named_target(target, user, password_env, insecure=insecure)
-        hostname = load_configuration(None, None).hostname
+        hostname = own_name()
         if connections:
             code = find_connections(named, hostname, maximum, timeout, asked=yes, json=json)
         else:

@@ -8,13 +8,13 @@ from typing import Any
 
 import typer
 
+from waypost.doctor.fix import fix_for
 from waypost.doctor.latency_connections import Parallel, find_parallel
 from waypost.doctor.line_opening import StageFailed
 from waypost.doctor.target import ServerTarget, provider_of_host
 from waypost.faces.cli.failure import CHECKED_BAD, UNREACHABLE, WRONG_USAGE, fail
 from waypost.faces.cli.output import print_json, print_line, progress, shown
 from waypost.faces.cli.server_target import real_world
-from waypost.knowledge.advice import advice_for_operator
 
 
 def find_connections(
@@ -37,7 +37,7 @@ def find_connections(
                 )
             )
         except StageFailed as fault:
-            advice = fault.fix or advice_for_operator(fault.reason)
+            advice = fault.fix or fix_for(fault.reason, target.hop.host)
             fail(f"{fault.text}. {advice}", UNREACHABLE)
     if json:
         print_json(connections_document(target, found, maximum))

@@ -8,6 +8,7 @@ waits.
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import sys
 import threading
@@ -29,7 +30,7 @@ from waypost.faces.cli.failure import (
     fail,
     failures_shown,
 )
-from waypost.faces.cli.relay import load_configuration
+from waypost.faces.cli.relay import data_folder, own_name
 from waypost.faces.cli.server_target import (
     InsecureOption,
     PasswordOption,
@@ -77,16 +78,16 @@ def shell(
             fail("--timeout is a number of seconds above 0, up to 3600", WRONG_USAGE)
         text = target if port is None else f"{target} {port}"
         named = named_target(text, user, password_env, insecure=insecure)
-        configuration = load_configuration(None, None)
+        hostname, data = own_name(), data_folder(None, os.environ)
         interactive = sys.stdin.isatty() and sys.stdout.isatty()
         with _opened(transcript) as file, _loop() as loop:
             reader: Reader = Script()
             if interactive:
-                reader = Terminal(configuration.data / "shell_history")
+                reader = Terminal(data / "shell_history" if data is not None else None)
 
             async def make() -> ShellSession:
                 return ShellSession(
-                    named.hop, named.place, configuration.hostname, real_world(),
+                    named.hop, named.place, hostname, real_world(),
                     reader.show, lambda: secrets.token_urlsafe(18),
                     seconds=timeout, script=not interactive,
                 )  # fmt: skip

@@ -89,7 +89,8 @@ class Script:
 class Terminal:
     """A person: a prompt, a line editor with completion and history, secrets without echo."""
 
-    def __init__(self, history: Path) -> None:
+    def __init__(self, history: Path | None) -> None:
+        """`history` is the file for it; None: it is not kept."""
         self._history = history
         self._session: ShellSession | None = None
         self._prompt: str | None = None
@@ -108,6 +109,8 @@ class Terminal:
         readline.set_completer_delims(" \t")
         libedit = "libedit" in (readline.__doc__ or "")
         readline.parse_and_bind("bind ^I rl_complete" if libedit else "tab: complete")
+        if self._history is None:
+            return
         try:
             readline.read_history_file(self._history)
         except FileNotFoundError:
@@ -166,6 +169,8 @@ class Terminal:
         if readline is None:
             return
         readline.set_completer(None)
+        if self._history is None:
+            return
         try:
             self._history.parent.mkdir(parents=True, exist_ok=True)
             readline.set_history_length(MAXIMUM_HISTORY)
