@@ -11,9 +11,12 @@ What stands here is loaded when it is used first (PEP 562): `import waypost` its
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+
+TYPE_CHECKING = False  # type checkers know the name; `typing` would be most of the cost
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from waypost import errors
     from waypost.faces.library.async_mailer import AsyncMailer
     from waypost.faces.library.bulk import Tally

@@ -150,9 +150,9 @@ def prepare(given: Sendable | None, parts: Parts, clock: Clock, hostname: str) -
         if isinstance(given, Message):
             return _of_message(given, parts, clock, hostname)
         if isinstance(given, Mapping):
-            return _composed(cast("Parts", {**given, **parts}), clock, hostname)
+            return _composed(cast("Parts", {**given, **parts}), clock)
         if given is None:
-            return _composed(parts, clock, hostname)
+            return _composed(parts, clock)
     except composing.InvalidMessage as fault:
         raise InvalidMessage(
             f"the message cannot be sent: {fault.field}: {fault.problem}",
@@ -173,7 +173,7 @@ def prepare(given: Sendable | None, parts: Parts, clock: Clock, hostname: str) -
     )
 
 
-def _composed(parts: Parts, clock: Clock, hostname: str) -> Prepared:
+def _composed(parts: Parts, clock: Clock) -> Prepared:
     unknown = set(parts) - set(Parts.__annotations__)
     if unknown:
         name = min(unknown)
