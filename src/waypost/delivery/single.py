@@ -60,9 +60,10 @@ class _Told(Transcript):
         self._begun = begun
         self._observe = observe
 
-    def add(self, moment: float, direction: str, line: str) -> None:
-        super().add(moment, direction, line)
-        self._observe(moment - self._begun, direction, line)
+    def add(self, moment: float, direction: str, lines: str) -> None:
+        super().add(moment, direction, lines)
+        for line in lines.split("\n"):
+            self._observe(moment - self._begun, direction, line)
 
 
 class _Content:

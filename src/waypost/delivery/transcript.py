@@ -17,6 +17,8 @@ MAXIMUM_LINES: Final = 300
 MAXIMUM_LINE: Final = 500
 """Characters of one line kept."""
 
+_LONGEST: Final = MAXIMUM_LINE + len("600000.0 > ")
+
 
 class Transcript:
     """The lines of one attempt with the milliseconds since it began."""
@@ -28,27 +30,36 @@ class Transcript:
         """On the monotonic clock, seconds."""
         self._entries: list[tuple[float, str, str]] = []
 
-    def add(self, moment: float, direction: str, line: str) -> None:
-        """Add a line; direction is ">" sent, "<" received, "*" a note of ours."""
+    def add(self, moment: float, direction: str, lines: str) -> None:
+        """Add a line, or several joined by LF that went together; direction is ">" sent, "<"
+        received, "*" a note of ours."""
         entries = self._entries
         if len(entries) < MAXIMUM_LINES:
-            entries.append((moment, direction, line))
+            entries.append((moment, direction, lines))
 
     def text(self) -> str:
         """One line each: milliseconds, direction, text."""
         started = self.started
-        lines: list[str] = []
-        last, at = -1, ""
-        for moment, direction, line in self._entries:
-            tenths = int((moment - started) * 10_000 + 0.5)
-            if tenths != last:  # lines that went or came together mostly share it
-                last, at = tenths, f"{tenths / 10:.1f}"
-            if len(line) > MAXIMUM_LINE:
-                line = line[:MAXIMUM_LINE] + "[...]"  # noqa: PLW2901
-            lines.append(f"{at} {direction} {line}")
-        if len(self._entries) == MAXIMUM_LINES:
-            lines.append(f"- * further lines are not kept (limit {MAXIMUM_LINES})")
-        return "\n".join(lines)
+        text = "\n".join(
+            [
+                (head := f"{(moment - started) * 1000:.1f} {direction} ")
+                + lines.replace("\n", f"\n{head}")
+                for moment, direction, lines in self._entries
+            ]
+        )
+        return text if len(text) <= MAXIMUM_LINE else _cut(text)
+
+
+def _cut(text: str) -> str:
+    """Keep the bounds of lines and of their length."""
+    lines = text.split("\n")
+    kept = [
+        line if len(line) <= _LONGEST else f"{line[:_LONGEST]}[...]"
+        for line in lines[:MAXIMUM_LINES]
+    ]
+    if len(lines) >= MAXIMUM_LINES:
+        kept.append(f"- * further lines are not kept (limit {MAXIMUM_LINES})")
+    return "\n".join(kept)
 
 
 class ConnectionRecorder:
@@ -69,17 +80,16 @@ class ConnectionRecorder:
         if self._open and self._open[0] is transcript:
             self._open.popleft()
 
-    def record(self, direction: str, line: str) -> None:
-        """Called by the client protocol for each line."""
+    def record(self, direction: str, lines: str) -> None:
+        """Called by the client protocol for what it sends and receives."""
         transcripts = self._open
         if not transcripts:
             return
-        moment = self._monotonic()
         if direction == ">":
-            transcripts[-1].add(moment, ">", line)
+            transcripts[-1].add(self._monotonic(), ">", lines)
             return
-        transcripts[0].add(moment, direction, line)
-        if len(transcripts) > 1 and line[3:4] != "-":
+        transcripts[0].add(self._monotonic(), direction, lines)
+        if len(transcripts) > 1 and lines[3:4] != "-":
             # A second transaction begins only when the first waits for its very last reply.
             transcripts.popleft()
 

@@ -63,15 +63,16 @@ class Session(asyncio.Protocol):
     """See the module. Made by the listener for each connection."""
 
     __slots__ = (
-        "_authentication", "_ended", "_intake", "_introduced", "_origin", "_paused_by", "_proxy",
-        "_tasks", "_tls_text", "_transport", "address", "deadline", "identity", "listener", "protocol",
-        "refusal", "registered",
+        "_authentication", "_ended", "_intake", "_introduced", "_monotonic", "_origin",
+        "_paused_by", "_proxy", "_tasks", "_tls_text", "_transport", "address", "deadline",
+        "identity", "listener", "protocol", "refusal", "registered",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, introduced: str = "") -> None:
         """`introduced`: the address, where it has been found out, and the connection counted,
         before the TLS handshake."""
         self.listener = listener
+        self._monotonic = listener.clock.monotonic
         self.protocol = ServerProtocol(listener.server_settings, encrypted=listener.implicit_tls)
         self.address = introduced
         self.identity: ClientIdentity | None = None
@@ -108,7 +109,7 @@ class Session(asyncio.Protocol):
         listener.deadlines.add(self)
         if not self._introduced and listener.expects_proxy_header(self.address):
             self._proxy = ProxyHeaderParser()
-            self.deadline = listener.clock.monotonic() + HANDSHAKE_SECONDS
+            self.deadline = self._monotonic() + HANDSHAKE_SECONDS
             return
         self._welcome()
 
@@ -119,11 +120,11 @@ class Session(asyncio.Protocol):
             self._note_tls()
         refusal = self.refusal
         if not self._introduced:
-            refusal = listener.limits.connection_opened(self.address, listener.clock.monotonic())
+            refusal = listener.limits.connection_opened(self.address, self._monotonic())
             self.registered = refusal is None
         self._identify(None)
         self.protocol.greet(refusal)
-        self.deadline = listener.clock.monotonic() + COMMAND_SECONDS
+        self.deadline = self._monotonic() + COMMAND_SECONDS
         self._pump()
 
     def _identify(self, user: str | None) -> None:
@@ -163,7 +164,7 @@ class Session(asyncio.Protocol):
         listener.deadlines.remove(self)
         if self.registered:
             self.registered = False
-            listener.limits.connection_closed(self.address, listener.clock.monotonic())
+            listener.limits.connection_closed(self.address, self._monotonic())
         if self._intake is not None and not self._intake.finishing:
             self._intake.discard()
         self._intake = None
@@ -173,12 +174,12 @@ class Session(asyncio.Protocol):
 
     def deadline_passed(self) -> None:
         """The client said nothing for too long."""
-        self.deadline = self.listener.clock.monotonic() + HANDSHAKE_SECONDS
+        self.deadline = self._monotonic() + HANDSHAKE_SECONDS
         if self.protocol.closing or self._proxy is not None or self.protocol.in_handshake:
             self.abort()
             return
         if self.protocol.waiting:
-            self.deadline = self.listener.clock.monotonic() + COMMAND_SECONDS
+            self.deadline = self._monotonic() + COMMAND_SECONDS
             return  # it is we who owe an answer
         self.protocol.disconnect(reply(421, "4.4.2", "Timeout: nothing was received; closing"))
         self._pump()
@@ -228,20 +229,21 @@ class Session(asyncio.Protocol):
         out = protocol.take()
         if out:
             transport.write(out)
-        if protocol.closing or (self._ended and not protocol.waiting):
-            self._close(transport)
-            return
-        if protocol.in_handshake and not self._tasks:
-            transport.pause_reading()
-            self._start(self._upgrade())
-        elif protocol.backlog > MAXIMUM_BACKLOG and protocol.waiting:
+        if protocol.deaf or self._ended:
+            if protocol.closing or (self._ended and not protocol.waiting):
+                self._close(transport)
+                return
+            if protocol.in_handshake and not self._tasks:
+                transport.pause_reading()
+                self._start(self._upgrade())
+        elif protocol.question is not None and protocol.backlog > MAXIMUM_BACKLOG:
             self._pause(1)
         elif self._paused_by & 1:
             self._resume(1)
         if protocol.in_content:
-            self.deadline = self.listener.clock.monotonic() + CONTENT_SECONDS
+            self.deadline = self._monotonic() + CONTENT_SECONDS
         elif out:  # half a command buys no time
-            self.deadline = self.listener.clock.monotonic() + COMMAND_SECONDS
+            self.deadline = self._monotonic() + COMMAND_SECONDS
 
     def _close(self, transport: asyncio.Transport) -> None:
         """Close after what is written; a client that does not take it is cut off."""
@@ -250,7 +252,7 @@ class Session(asyncio.Protocol):
             self._intake = None
         if not transport.is_closing():
             transport.close()
-            self.deadline = self.listener.clock.monotonic() + HANDSHAKE_SECONDS
+            self.deadline = self._monotonic() + HANDSHAKE_SECONDS
 
     def _pause(self, reason: int) -> None:
         """Stop reading; reasons: 1 an answer is owed, 2 the disk is behind, 4 answers wait to be
@@ -300,9 +302,7 @@ class Session(asyncio.Protocol):
         assert identity is not None
         decision = listener.access.decide_sender(identity, event.envelope.reverse_path)
         if decision is None:
-            decision = listener.limits.message(
-                self.address, identity.user, listener.clock.monotonic()
-            )
+            decision = listener.limits.message(self.address, identity.user, self._monotonic())
         if decision is None:
             decision = listener.admission(event.envelope.declared_size or 0)
         self._decide(decision)
@@ -314,7 +314,7 @@ class Session(asyncio.Protocol):
         address = event.recipient.address
         decision = listener.access.decide_recipient(identity, address)
         if decision is None:
-            verdict = listener.recipients.quick(address, listener.clock.monotonic())
+            verdict = listener.recipients.quick(address, self._monotonic())
             if verdict is NEEDS_LOOKUP:
                 self._start(self._look_up(address))
                 return
@@ -323,7 +323,7 @@ class Session(asyncio.Protocol):
         self._decide_recipient(decision)
 
     async def _look_up(self, address: str) -> None:
-        now = self.listener.clock.monotonic()
+        now = self._monotonic()
         self._decide_recipient(await self.listener.recipients.check(address, now))
         self._pump()
 
@@ -331,7 +331,7 @@ class Session(asyncio.Protocol):
         listener = self.listener
         identity = self.identity
         assert identity is not None
-        now = listener.clock.monotonic()
+        now = self._monotonic()
         if decision is None:
             decision = listener.limits.recipient(self.address, identity.user, now)
         elif decision.is_permanent:
@@ -410,7 +410,7 @@ class Session(asyncio.Protocol):
         if transport is None:
             return
         listener = self.listener
-        self.deadline = listener.clock.monotonic() + HANDSHAKE_SECONDS
+        self.deadline = self._monotonic() + HANDSHAKE_SECONDS
         try:
             upgraded = await asyncio.get_running_loop().start_tls(
                 transport, self, listener.tls_context(), server_side=True,
@@ -430,7 +430,7 @@ class Session(asyncio.Protocol):
         self.protocol.tls_established()
         self._note_tls()
         self._identify(None)
-        self.deadline = listener.clock.monotonic() + COMMAND_SECONDS
+        self.deadline = self._monotonic() + COMMAND_SECONDS
 
     def _note_tls(self) -> None:
         assert self._transport is not None
@@ -446,7 +446,7 @@ class Session(asyncio.Protocol):
 
     def _may_authenticate(self, user: str) -> Reply | None:
         listener = self.listener
-        return listener.limits.may_authenticate(self.address, user, listener.clock.monotonic())
+        return listener.limits.may_authenticate(self.address, user, self._monotonic())
 
     def _on_auth_response(self, event: AuthenticationResponded) -> None:
         self._start(self._authenticate(event.response, first=False))
@@ -463,9 +463,7 @@ class Session(asyncio.Protocol):
                 mechanism=authentication.mechanism,
             )  # fmt: skip
             await listener.clock.sleep(
-                listener.limits.authentication_failed(
-                    self.address, user, listener.clock.monotonic()
-                )
+                listener.limits.authentication_failed(self.address, user, self._monotonic())
             )
         if not self.protocol.waiting:
             return  # the connection has ended while we thought
@@ -486,7 +484,7 @@ class Session(asyncio.Protocol):
         self.protocol.accept()
 
     def _on_refused(self, _event: CommandRefused) -> None:
-        now = self.listener.clock.monotonic()
+        now = self._monotonic()
         self._count_error(self.listener.limits.error(self.address, now))
 
     def _count_error(self, farewell: Reply | None) -> None:

@@ -134,8 +134,7 @@ class Outgoing:
         self._untaken += len(batch)
         self._out.append(("\r\n".join(batch) + "\r\n").encode())
         if self._record is not None:
-            for line in batch:
-                self._record(">", line)
+            self._record(">", "\n".join(batch))
         if immediate:
             self._send_whole(current)
 

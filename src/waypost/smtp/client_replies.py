@@ -14,7 +14,8 @@ from typing import Final
 from waypost.smtp.reply import MalformedReply, Reply, ReplyParser
 
 Record = Callable[[str, str], None]
-"""Takes a direction, ">" sent or "<" received, and one line."""
+"""Takes a direction, ">" sent or "<" received, and a line, or several that are sent together,
+joined by LF."""
 
 _REMEMBERED: Final = 64
 """Lines kept per connection."""

@@ -59,7 +59,7 @@ class ServerProtocol(Commands):
     @property
     def waiting(self) -> bool:
         """A question is open: nothing is read before it is answered."""
-        return self._pending is not None
+        return self.question is not None
 
     @property
     def backlog(self) -> int:
@@ -77,7 +77,7 @@ class ServerProtocol(Commands):
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the peer."""
-        if self.in_handshake or self.closing:
+        if self.deaf:
             return
         self._data = self._data[self._at :] + data if self._at < len(self._data) else data
         self._at = 0
@@ -92,13 +92,14 @@ class ServerProtocol(Commands):
         while True:
             if self._told:
                 return self._told.popleft()
-            if self._pending is not None:
+            if self.question is not None:
                 return None
             mode = self._mode
             if mode is COMMAND:
-                if self._at >= len(self._data):
+                data, at = self._data, self._at
+                if at >= len(data):
                     return None
-                ordinary = ORDINARY.match(self._data, self._at)
+                ordinary = ORDINARY.match(data, at)
                 if ordinary is not None:
                     self._at = ordinary.end()
                     event = self._ordinary(ordinary)
@@ -127,7 +128,7 @@ class ServerProtocol(Commands):
 
     def accept(self, text: str = "") -> None:
         """Give the ordinary answer to the open question; `text` goes into it where one fits."""
-        pending = self._pending
+        pending = self.question
         if pending == "mail":
             envelope = self._offered
             assert isinstance(envelope, Envelope)
@@ -161,14 +162,14 @@ class ServerProtocol(Commands):
             self._say(252, "2.5.0", text or "Cannot VRFY, send some mail and see")
         else:
             raise RuntimeError(f"nothing to accept: the open question is {pending!r}")
-        self._pending = None
+        self.question = None
 
     def answer(self, decision: Reply) -> None:
         """Give any other answer to the open question. 421 and 521 end the connection."""
-        pending = self._pending
+        pending = self.question
         if pending is None:
             raise RuntimeError("answer() without an open question")
-        self._pending = None
+        self.question = None
         self._out.append(decision.encode())
         if decision.code in (421, 521):
             self._close()
@@ -234,9 +235,9 @@ class ServerProtocol(Commands):
         self._out.append(_ehlo_reply(self.settings, self.encrypted))
 
     def _expect_auth(self) -> None:
-        if self._pending != "auth":
+        if self.question != "auth":
             raise RuntimeError("no AUTH is going on")
-        self._pending = None
+        self.question = None
 
     # --- reading ----------------------------------------------------------------------------
 
@@ -299,7 +300,7 @@ class ServerProtocol(Commands):
             self._out.append(refused.encode())
             self._forget_transaction()
             return event
-        self._pending = "end"
+        self.question = "end"
         ended = ContentEnded(self._content.size)
         if event is None:
             return ended

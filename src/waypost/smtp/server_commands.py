@@ -77,7 +77,7 @@ class Commands(SessionState):
         domain = hello_domain(argument, verb)
         if self._too_idle():
             return None
-        self._pending = "hello"
+        self.question = "hello"
         self._offered = (verb, domain)
         return HelloReceived(verb, domain)
 
@@ -118,7 +118,7 @@ class Commands(SessionState):
                 )
         else:
             envelope = Envelope(path, ())
-        self._pending = "mail"
+        self.question = "mail"
         self._offered = envelope
         return MailReceived(envelope)
 
@@ -144,7 +144,7 @@ class Commands(SessionState):
             )
         else:
             recipient = Recipient(path)
-        self._pending = "rcpt"
+        self.question = "rcpt"
         self._offered = recipient
         return RecipientReceived(recipient)
 
@@ -157,7 +157,7 @@ class Commands(SessionState):
             return self._refuse_content(reply(554, "5.5.1", "No valid recipients"))
         if self._content.in_chunks:
             return self._refuse_content(reply(503, "5.5.1", "BDAT has begun; DATA cannot follow"))
-        self._pending = "data"
+        self.question = "data"
         return ContentRequested(self._whole_envelope())
 
     def _on_bdat(self, argument: str) -> ServerEvent | None:
@@ -190,7 +190,7 @@ class Commands(SessionState):
         if content.in_chunks:
             self._turn(Mode.CHUNK)
             return None
-        self._pending = "bdat"
+        self.question = "bdat"
         return ContentRequested(self._whole_envelope())
 
     def _refuse_chunk(self, refusal: Reply) -> ServerEvent:
@@ -227,7 +227,7 @@ class Commands(SessionState):
             return None
         if not argument.strip() or not argument.isprintable():
             return self._refuse(reply(501, "5.5.4", "Syntax: VRFY address"))
-        self._pending = "verify"
+        self.question = "verify"
         return VerifyReceived(argument.strip())
 
     def _on_expn(self, _argument: str) -> ServerEvent | None:
@@ -254,7 +254,7 @@ class Commands(SessionState):
             self._fatal(reply(501, "5.5.1", "Nothing may follow STARTTLS; closing"))
             return None
         self._drop_transaction("STARTTLS")
-        self._pending = "tls"
+        self.question = "tls"
         return TlsRequested()
 
     # --- AUTH (RFC 4954) --------------------------------------------------------------------
@@ -284,7 +284,7 @@ class Commands(SessionState):
                 initial = _decode(encoded.encode())
             except ValueError:
                 return self._refuse(reply(501, "5.5.2", "The initial response is not base64"))
-        self._pending = "auth"
+        self.question = "auth"
         return AuthenticationRequested(mechanism, initial)
 
     def _auth_line(self, line: bytes) -> ServerEvent | None:
@@ -297,7 +297,7 @@ class Commands(SessionState):
         except ValueError:
             self._refuse(reply(501, "5.5.2", "The response is not base64"))
             return AuthenticationCancelled()
-        self._pending = "auth"
+        self.question = "auth"
         return AuthenticationResponded(response)
 
 

@@ -34,8 +34,8 @@ COMMAND: Final = Mode.COMMAND
 DATA: Final = Mode.DATA
 _IN_CONTENT: Final = (Mode.DATA, Mode.CHUNK, Mode.CHUNK_DISCARD)
 
-Pending = Literal["hello", "mail", "rcpt", "data", "bdat", "end", "tls", "auth", "verify"]
-"""The question that is open."""
+Question = Literal["hello", "mail", "rcpt", "data", "bdat", "end", "tls", "auth", "verify"]
+"""What a client may have asked for."""
 
 
 class SessionState:
@@ -65,7 +65,10 @@ class SessionState:
         """220 to STARTTLS has been said and TLS is not yet established."""
         self.closing = False
         """The connection ends once `take` is sent."""
-        self._pending: Pending | None = None
+        self.deaf = False
+        """One of the two: nothing that comes is a command or content."""
+        self.question: Question | None = None
+        """What the program has to answer before anything more is read."""
         self._mail: Envelope | None = None
         self._recipients: list[Recipient] = []
         self._offered: object = None
@@ -79,6 +82,7 @@ class SessionState:
         self.in_content = mode in _IN_CONTENT
         self.in_handshake = mode is Mode.HANDSHAKE
         self.closing = mode is Mode.CLOSED
+        self.deaf = self.in_handshake or self.closing
 
     def _whole_envelope(self) -> Envelope:
         mail = self._mail
@@ -139,5 +143,5 @@ class SessionState:
     def _close(self) -> None:
         self._turn(Mode.CLOSED)
         self._data, self._at = b"", 0
-        self._pending = None
+        self.question = None
         self._forget_transaction()

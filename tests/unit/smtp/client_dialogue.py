@@ -33,7 +33,7 @@ def greeted(
 ) -> ClientProtocol:
     def remember(direction: str, line: str) -> None:
         if record is not None:
-            record.append(f"{direction} {line}")
+            record.extend(f"{direction} {one}" for one in line.split("\n"))
 
     client = ClientProtocol(settings or ClientSettings("client.example"), remember, **options)
     client.receive(b"220 mx.example ready\r\n")
