@@ -12,6 +12,7 @@ import typer
 
 from waypost.doctor.latency import LatencySettings, Measured, measure
 from waypost.doctor.latency_figures import WATCHED, is_past
+from waypost.faces.cli.dns_option import DnsOption
 from waypost.faces.cli.failure import WRONG_USAGE, Failure, fail, failures_shown
 from waypost.faces.cli.ping_connections import find_connections
 from waypost.faces.cli.ping_result import KEPT, Display, Judged, display_for
@@ -64,6 +65,7 @@ def ping(
     ] = "",
     timeout: Annotated[float, typer.Option(help="Seconds for each stage.", metavar="S")] = 30.0,
     insecure: InsecureOption = False,
+    dns: DnsOption = None,
     connections: Annotated[
         bool,
         typer.Option(
@@ -94,7 +96,9 @@ def ping(
         named = named_target(target, user, password_env, insecure=insecure)
         hostname = own_name()
         if connections:
-            code = find_connections(named, hostname, maximum, timeout, asked=yes, json=json)
+            code = find_connections(
+                named, hostname, real_world(dns), maximum, timeout, asked=yes, json=json
+            )
         else:
             settings = LatencySettings(
                 named.hop, hostname, lambda: secrets.token_urlsafe(18), timeout,
@@ -104,7 +108,7 @@ def ping(
             limit = threshold or response_limit("session").seconds
             display = display_for(named, limit, watching=interval is not None, json=json)
             sessions: list[Measured] = []
-            watch = _watch(settings, sessions, count, interval, threshold, display)
+            watch = _watch(settings, dns, sessions, count, interval, threshold, display)
             code = _run(watch, sessions, display)
     raise typer.Exit(code)
 
@@ -130,6 +134,7 @@ def _run(watch: Coroutine[object, object, None], sessions: list[Measured], displ
 
 async def _watch(
     settings: LatencySettings,
+    dns: str | None,
     sessions: list[Measured],
     count: int | None,
     interval: float | None,
@@ -137,10 +142,10 @@ async def _watch(
     display: Display,
 ) -> None:
     """Measure until the count is reached or, while watching, the threshold is passed."""
-    world = real_world()
     if count is None and interval is None:
         count = DEFAULT_COUNT
     for number in itertools.count(1):
+        world = real_world(dns)  # each time anew: an answer that is known already takes no time
         begun = world.clock.monotonic()
         sessions.append(await measure(settings, world, number))
         del sessions[:-KEPT]

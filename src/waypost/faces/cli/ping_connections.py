@@ -10,15 +10,21 @@ import typer
 
 from waypost.doctor.fix import fix_for
 from waypost.doctor.latency_connections import Parallel, find_parallel
-from waypost.doctor.line_opening import StageFailed
+from waypost.doctor.line_opening import StageFailed, World
 from waypost.doctor.target import ServerTarget, provider_of_host
 from waypost.faces.cli.failure import CHECKED_BAD, UNREACHABLE, WRONG_USAGE, fail
 from waypost.faces.cli.output import print_json, print_line, progress, shown
-from waypost.faces.cli.server_target import real_world
 
 
 def find_connections(
-    target: ServerTarget, hostname: str, maximum: int, timeout: float, *, asked: bool, json: bool
+    target: ServerTarget,
+    hostname: str,
+    world: World,
+    maximum: int,
+    timeout: float,
+    *,
+    asked: bool,
+    json: bool,
 ) -> int:
     """Ask, look, show; returns the exit code. Raises Failure."""
     provider = provider_of_host(target.hop.host)
@@ -32,9 +38,7 @@ def find_connections(
     with progress("open connections", maximum) as advance:
         try:
             found = asyncio.run(
-                find_parallel(
-                    target.hop, hostname, real_world(), maximum, timeout, lambda _: advance(1)
-                )
+                find_parallel(target.hop, hostname, world, maximum, timeout, lambda _: advance(1))
             )
         except StageFailed as fault:
             advice = fault.fix or fix_for(fault.reason, target.hop.host)

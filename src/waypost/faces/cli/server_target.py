@@ -15,9 +15,9 @@ from waypost.delivery.route import Credentials
 from waypost.delivery.route_url import UrlContext
 from waypost.doctor.line_opening import World
 from waypost.doctor.target import InvalidTarget, ServerTarget, parse_target
+from waypost.faces.cli.dns_option import resolver_for
 from waypost.faces.cli.failure import WRONG_USAGE, Failure, fail
 from waypost.net.clock import SystemClock
-from waypost.net.dns import DnsResolver
 from waypost.net.network import AsyncioNetwork
 
 TargetArgument = Annotated[
@@ -55,13 +55,11 @@ def named_target(
     return replace(target, hop=replace(target.hop, verify=False)) if insecure else target
 
 
-def real_world() -> World:
-    """The clock, network and names of this machine. Raises Failure."""
+def real_world(dns: str | None = None) -> World:
+    """The clock and network of this machine, and its name servers or that of --dns; no answer of
+    theirs is known yet. Raises Failure."""
     clock = SystemClock()
-    try:
-        return World(clock, AsyncioNetwork(), DnsResolver(clock))
-    except OSError as fault:
-        raise Failure(f"the hosts file cannot be read: {fault}", WRONG_USAGE) from fault
+    return World(clock, AsyncioNetwork(), resolver_for(dns, clock))
 
 
 def credentials_given(user: str | None, variable: str | None) -> Credentials | None:

@@ -22,6 +22,7 @@ import typer
 from waypost.doctor.shell.commands import OwnCommand, read_input
 from waypost.doctor.shell.logins import LoginWanted
 from waypost.doctor.shell.session import ShellSession
+from waypost.faces.cli.dns_option import DnsOption
 from waypost.faces.cli.failure import (
     CHECKED_BAD,
     UNREACHABLE,
@@ -59,6 +60,7 @@ def shell(
     user: UserOption = None,
     password_env: PasswordOption = None,
     insecure: InsecureOption = False,
+    dns: DnsOption = None,
     transcript: Annotated[
         Path | None,
         typer.Option(help="Keep what is said, without secrets, in a new file.", metavar="FILE"),
@@ -87,7 +89,7 @@ def shell(
 
             async def make() -> ShellSession:
                 return ShellSession(
-                    named.hop, named.place, hostname, real_world(),
+                    named.hop, named.place, hostname, real_world(dns),
                     reader.show, lambda: secrets.token_urlsafe(18),
                     seconds=timeout, script=not interactive,
                 )  # fmt: skip
