@@ -89,16 +89,15 @@ def _median(ordered: Sequence[float]) -> float:
 BARS: Final = "▁▂▃▄▅▆▇█"
 
 
-def sparkline(sessions: Sequence[Measured], threshold: float, width: int) -> str:
-    """The last sessions as bars, a lost one as "x". The threshold is never higher than a full bar,
-    so that a quick server's line is low and not blown up to the full height."""
-    last = sessions[-width:] if width > 0 else ()
-    highest = max([threshold, *totals(last)])
+def sparkline(sessions: Sequence[Measured]) -> str:
+    """A bar for each session, from nothing up to the slowest of them; "x" for a lost one."""
+    highest = max(totals(sessions), default=0.0)
     line = ""
-    for one in last:
+    for one in sessions:
         total = one.total
         if total is None:
             line += "x"
         else:
-            line += BARS[min(len(BARS) - 1, int(total / highest * len(BARS)))]
+            share = total / highest if highest else 0.0
+            line += BARS[min(len(BARS) - 1, int(share * len(BARS)))]
     return line

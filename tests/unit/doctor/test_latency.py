@@ -211,10 +211,10 @@ def test_most_of_the_time_goes_into_one_stage() -> None:
     assert slowest_stage([]) is None
 
 
-def test_a_quick_server_has_a_low_line_and_a_lost_session_a_cross() -> None:
-    assert sparkline(sessions(0.01, 0.5, 1.0, None), 1.0, 10) == "▁▅█x"
-    assert sparkline(sessions(0.1, 0.1, 4.0), 1.0, 2) == "▁█"
-    assert sparkline(sessions(0.1), 1.0, 0) == ""
+def test_the_slowest_session_has_a_full_bar_and_a_lost_one_a_cross() -> None:
+    assert sparkline(sessions(0.01, 0.5, 1.0, None)) == "▁▅█x"
+    assert sparkline(sessions(None)) == "x"
+    assert sparkline([]) == ""
 
 
 def test_the_rule_of_thumb_is_a_fact_with_a_source() -> None:

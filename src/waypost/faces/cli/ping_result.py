@@ -158,12 +158,12 @@ class _Picture(_Lines):
 
     def result(self, judged: Judged) -> None:
         print_line(shown(self._target.place))
-        print_line(sparkline(judged.sessions, self.threshold, self._width))
+        print_line(sparkline(judged.sessions[-self._width :]))
         super().result(judged)
 
     @property
     def _width(self) -> int:
-        return max(10, self._live.console.width - 4)
+        return max(10, self._live.console.width - 20)
 
     def _picture(self, judged: Judged) -> RenderableType:
         from rich.console import Group
@@ -172,8 +172,14 @@ class _Picture(_Lines):
         sessions, total = judged.sessions, judged.total
         lost = sum(one.loss is not None for one in sessions)
         head = Text(shown(self._target.place), style="bold")
-        bars = Text(sparkline(sessions, self.threshold, self._width))
-        bars.stylize("green" if judged.verdict == "ok" else "red")
+        last_ones = sessions[-self._width :]
+        bars = Text()
+        for bar, one in zip(sparkline(last_ones), last_ones, strict=True):
+            quick = one.total is not None and one.total <= self.threshold
+            bars.append(bar, "green" if quick else "red")
+        highest = max(totals(last_ones), default=0.0)
+        if highest:
+            bars.append(f" up to {_time(highest)}", "dim")
         figures = f"{len(sessions)} sessions, {lost} lost"
         if total is not None:
             figures += (
