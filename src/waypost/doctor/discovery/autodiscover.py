@@ -94,20 +94,20 @@ def _setting(one: Element, statement: Statement) -> Setting | None:
     return Setting(host, int(port), security, (statement,), one.text_of("loginname"))
 
 
-def read_json(body: bytes, url: str) -> Setting | None:
-    """Microsoft 365's server where the answer leads there; None where it leads elsewhere."""
+def read_json(body: bytes, url: str) -> list[Setting]:
+    """Microsoft 365's server where the answer leads there; none where it leads elsewhere."""
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
-        return None
+        return []
     target = answer.get("Url") if isinstance(answer, dict) else None
     if not isinstance(target, str):
-        return None
+        return []
     try:
         host = urlsplit(target).hostname or ""
     except ValueError:
-        return None
-    return at_microsoft(url) if host in MICROSOFT_HOSTS else None
+        return []
+    return [at_microsoft(url)] if host in MICROSOFT_HOSTS else []
 
 
 def at_microsoft(evidence: str) -> Setting:

@@ -8,9 +8,8 @@ autodiscover answer. Only where none of them speaks, the usual names are tried.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from waypost.doctor.discovery import autoconfig, autodiscover
 from waypost.doctor.discovery.autoconfig import ReadingServer
@@ -200,14 +199,17 @@ class _Search:
     # --- what the domain says ---------------------------------------------------------------
 
     async def ask_the_domain(self) -> None:
-        """Its exchangers, SRV records, autoconfig and autodiscover, all at once."""
-        asked: tuple[Coroutine[Any, Any, None], ...] = (
+        """Its exchangers and SRV records, then its autoconfig and autodiscover files."""
+        await asyncio.gather(
             self._ask_exchangers(),
-            self._ask_services(),
-            self._ask_autoconfig(),
-            self._ask_autodiscover(),
+            self._ask_services("_submissions", "tls"),
+            self._ask_services("_submission", "starttls"),
         )
-        await asyncio.gather(*asked)
+        if not any(one.reached for one in self.found.attempts):
+            # Whoever cannot be asked for names cannot be asked for pages either.
+            self.hopeless = True
+        if not self.hopeless:
+            await asyncio.gather(self._ask_autoconfig(), self._ask_autodiscover())
 
     async def _ask_exchangers(self) -> None:
         what = f"MX of {self._subject.domain}"
@@ -230,49 +232,40 @@ class _Search:
                 self._of_provider(provider, Source.PROVIDER_EXCHANGER, evidence, BY_EXCHANGER)
                 return
 
-    async def _ask_services(self) -> None:
-        kinds: tuple[tuple[str, Security], ...] = (
-            ("_submissions", "tls"),
-            ("_submission", "starttls"),
-        )
-        for label, security in kinds:
-            name = f"{label}._tcp.{self._subject.domain}"
-            try:
-                records = await services(self._resolver, name)
-                signed = (await self._resolver.records(name, "SRV")).authenticated
-            except ResolutionFailure as fault:
-                self._tell(Source.SRV, f"SRV of {name}", fault)
+    async def _ask_services(self, label: str, security: Security) -> None:
+        name = f"{label}._tcp.{self._subject.domain}"
+        try:
+            records = await services(self._resolver, name)
+            signed = (await self._resolver.records(name, "SRV")).authenticated
+        except ResolutionFailure as fault:
+            self._tell(Source.SRV, f"SRV of {name}", fault)
+            return
+        lines = [f"{one.host or '.'}:{one.port}" for one in records]
+        self._tell(Source.SRV, f"SRV of {name}", ", ".join(lines))
+        for one in records:
+            if not one.host:
+                text = f"{name} says that there is no such service (RFC 6186 3.4)"
+                self.found.notes.append(text)
                 continue
-            lines = [f"{one.host or '.'}:{one.port}" for one in records]
-            self._tell(Source.SRV, f"SRV of {name}", ", ".join(lines))
-            for one in records:
-                if not one.host:
-                    text = f"{name} says that there is no such service (RFC 6186 3.4)"
-                    self.found.notes.append(text)
-                    continue
-                if signed:
-                    confidence = BY_SIGNED_SRV
-                else:
-                    own = f".{one.host}".endswith(f".{self._subject.domain}")
-                    confidence = BY_SRV if own else BY_FOREIGN_SRV
-                line = f"{name} SRV {one.priority} {one.weight} {one.port} {one.host}"
-                found = Setting(
-                    one.host, one.port, security, (Statement(Source.SRV, line, confidence),)
-                )
-                self.found.settings.append(_with_provider(found))
+            if signed:
+                confidence = BY_SIGNED_SRV
+            else:
+                own = f".{one.host}".endswith(f".{self._subject.domain}")
+                confidence = BY_SRV if own else BY_FOREIGN_SRV
+            line = f"{name} SRV {one.priority} {one.weight} {one.port} {one.host}"
+            statement = Statement(Source.SRV, line, confidence)
+            found = Setting(one.host, one.port, security, (statement,))
+            self.found.settings.append(_with_provider(found))
 
     async def _ask_autoconfig(self) -> None:
-        for url in autoconfig.addresses_of(self._subject):
-            page = await self._page(Source.AUTOCONFIG, WebRequest(url))
-            if page is None:
-                continue
+        requests = [WebRequest(url) for url in autoconfig.addresses_of(self._subject)]
+        for request, page in await self._pages(Source.AUTOCONFIG, requests):
             try:
                 settings, reading = autoconfig.read_autoconfig(page.body, page.url, self._subject)
             except UnsafeXml as fault:
-                self._tell(Source.AUTOCONFIG, url, f"the answer is no such file: {fault}")
+                self._tell(Source.AUTOCONFIG, request.url, f"the answer is no such file: {fault}")
                 continue
-            names = ", ".join(f"{one.host}:{one.port}" for one in settings)
-            self._tell(Source.AUTOCONFIG, url, names or "it names no server for sending")
+            self._tell(Source.AUTOCONFIG, request.url, _servers(settings))
             self.found.settings.extend(_with_provider(one) for one in settings)
             self.found.reading.extend(reading)
             return
@@ -284,42 +277,43 @@ class _Search:
         except ResolutionFailure:
             target = ""
         if target == autodiscover.MICROSOFT_ALIAS:
-            evidence = f"{host} CNAME {target}"
             self._tell(Source.AUTODISCOVER, f"CNAME of {host}", target)
-            self.found.settings.append(autodiscover.at_microsoft(evidence))
+            self.found.settings.append(autodiscover.at_microsoft(f"{host} CNAME {target}"))
             return
-        url = autodiscover.json_address_of(self._subject)
-        page = await self._page(Source.AUTODISCOVER, WebRequest(url))
-        if page is not None:
-            found = autodiscover.read_json(page.body, url)
-            outcome = "Microsoft 365" if found else "it does not lead to Microsoft 365"
-            self._tell(Source.AUTODISCOVER, url, outcome)
-            if found is not None:
-                self.found.settings.append(found)
-                return
-        await self._ask_autodiscover_xml()
-
-    async def _ask_autodiscover_xml(self) -> None:
         try:
             records = await services(self._resolver, f"_autodiscover._tcp.{self._subject.domain}")
         except ResolutionFailure:
             records = ()
         service = records[0].host if records else ""
         body = autodiscover.request_for(self._subject)
-        for url in autodiscover.addresses_of(self._subject.domain, service):
-            request = WebRequest(url, body, "text/xml; charset=utf-8")
-            page = await self._page(Source.AUTODISCOVER, request)
-            if page is None:
-                continue
-            try:
-                settings = autodiscover.read_autodiscover(page.body, page.url)
-            except UnsafeXml as fault:
-                self._tell(Source.AUTODISCOVER, url, f"the answer is no such file: {fault}")
-                continue
-            names = ", ".join(f"{one.host}:{one.port}" for one in settings)
-            self._tell(Source.AUTODISCOVER, url, names or "it names no server for sending")
+        requests = [
+            WebRequest(autodiscover.json_address_of(self._subject)),
+            *(
+                WebRequest(url, body, "text/xml; charset=utf-8")
+                for url in autodiscover.addresses_of(self._subject.domain, service)
+            ),
+        ]
+        for request, page in await self._pages(Source.AUTODISCOVER, requests):
+            if request.body is None:
+                settings = autodiscover.read_json(page.body, request.url)
+                outcome = "Microsoft 365" if settings else "it does not lead to Microsoft 365"
+            else:
+                try:
+                    settings = autodiscover.read_autodiscover(page.body, page.url)
+                    outcome = _servers(settings)
+                except UnsafeXml as fault:
+                    settings, outcome = [], f"the answer is no such file: {fault}"
+            self._tell(Source.AUTODISCOVER, request.url, outcome)
             self.found.settings.extend(_with_provider(one) for one in settings)
-            return
+            if settings:
+                return
+
+    async def _pages(
+        self, source: Source, requests: list[WebRequest]
+    ) -> list[tuple[WebRequest, Page]]:
+        """Those that are there, asked for at once, in the order given."""
+        pages = await asyncio.gather(*(self._page(source, one) for one in requests))
+        return [(one, page) for one, page in zip(requests, pages, strict=True) if page is not None]
 
     async def _page(self, source: Source, request: WebRequest) -> Page | None:
         """A page that is there; None where it is not, which is told."""
@@ -361,6 +355,11 @@ class _Search:
             self.found.attempts.append(Attempt(source, what, outcome.reason, reached))
         else:
             self.found.attempts.append(Attempt(source, what, outcome, reached=True))
+
+
+def _servers(settings: list[Setting]) -> str:
+    names = ", ".join(f"{one.host}:{one.port}" for one in settings)
+    return names or "it names no server for sending"
 
 
 def _with_provider(one: Setting) -> Setting:

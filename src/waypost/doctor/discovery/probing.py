@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from waypost.delivery.route import Smarthost, TlsMode
@@ -88,8 +88,8 @@ async def _server(
         return safe
     problem = safe.text.removeprefix("tls: ")
     statement = Statement(Source.PROBE, unsafe.text, UNSAFE)
-    setting = Setting(host, port, security, (statement,), problem=problem)
-    return Probed(host, port, setting, problem)
+    doubtful = replace(unsafe.setting, statements=(statement,), problem=problem)
+    return Probed(host, port, doubtful, problem)
 
 
 async def _ask(
