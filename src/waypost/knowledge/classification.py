@@ -67,8 +67,8 @@ def classify_text(
 ) -> Classification:
     """Judge free text, such as a line of a log or the diagnostic text of a notification.
 
-    Codes that are not given are looked for in it. Without any code, a failure is taken to be
-    permanent where the words are known, as texts that somebody asks about mostly are.
+    Codes that are not given are looked for in it, and so is the stage. Without any code, the kind
+    is what the reason mostly is.
     """
     said = reply_in(text)
     found_code, found_enhanced = codes_in(said)
@@ -101,7 +101,9 @@ def _classify(
         kind = "permanent" if verdict.kind == "permanent" else "temporary"
         action = _action_of(verdict, reason)
     else:
-        if reason.permanent == "retry":
+        if code is None and enhanced is None:
+            kind = reason.kind
+        elif reason.permanent == "retry":
             kind = "temporary"
         action = reason.temporary if kind == "temporary" else reason.permanent
     known = reply_codes().get(code) if code is not None and kind == "success" else None

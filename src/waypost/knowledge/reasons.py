@@ -16,7 +16,8 @@ Action = Literal["deliver", "retry", "back-off", "suppress", "give-back", "alert
 """What Waypost does, in one word. See the head of the table."""
 
 _COLUMNS: Final = (
-    "name", "title", "meaning", "cause", "sisimai", "kumomta", "permanent", "temporary", "source",
+    "name", "title", "meaning", "cause", "kind", "sisimai", "kumomta", "permanent", "temporary",
+    "source",
 )  # fmt: skip
 _ACTIONS: Final[Mapping[str, Action]] = {name: name for name in get_args(Action)}
 
@@ -30,6 +31,8 @@ class Reason:
     meaning: str
     cause: str
     """An id of causes.toml; "" where none fits."""
+    kind: Literal["temporary", "permanent"]
+    """What it is where no code tells."""
     sisimai: str
     kumomta: str
     permanent: Action
@@ -48,6 +51,7 @@ def reasons() -> Mapping[str, Reason]:
             tables.text(TABLE, row, "title"),
             tables.text(TABLE, row, "meaning"),
             tables.text(TABLE, row, "cause", ""),
+            _kind(row),
             tables.text(TABLE, row, "sisimai"),
             tables.text(TABLE, row, "kumomta"),
             _action(row, "permanent"),
@@ -58,6 +62,13 @@ def reasons() -> Mapping[str, Reason]:
             raise tables.FaultyTable(TABLE, row, "is there twice")
         found[reason.name] = reason
     return MappingProxyType(found)
+
+
+def _kind(row: tables.Row) -> Literal["temporary", "permanent"]:
+    kind = tables.text(TABLE, row, "kind", "permanent")
+    if kind not in ("temporary", "permanent"):
+        raise tables.FaultyTable(TABLE, row, "has an unknown kind")
+    return "temporary" if kind == "temporary" else "permanent"
 
 
 def _action(row: tables.Row, column: str) -> Action:

@@ -204,6 +204,19 @@ def test_many_recipients_are_never_a_final_refusal() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("450 4.1.1 User unknown", "temporary"), ("550 greylisted", "permanent"),
+        ("greylisted", "temporary"), ("Connection timed out", "temporary"),
+        ("User unknown", "permanent"), ("4.2.2", "temporary"), ("250 2.1.5 Ok", "success"),
+        ("354 go ahead", "success"),
+    ],
+)  # fmt: skip
+def test_the_code_tells_the_kind_and_without_one_the_reason_does(text: str, kind: str) -> None:
+    assert classify_text(text).kind == kind
+
+
+@pytest.mark.parametrize(
     ("text", "action"),
     [
         ("550 5.1.1 User unknown", "suppress"), ("450 4.2.2 Mailbox full", "retry"),
