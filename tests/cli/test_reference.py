@@ -34,6 +34,9 @@ def documents(place: Place, waiting: str, folder: Path) -> Iterator[tuple[str, A
         "user list", "user disable ann",
         "send --from a@example.com --to b@example.org",
         f"send --from a@example.com --to b@example.org --via {via}",
+        f"ping 127.0.0.1:{port} --count 1", "ping 127.0.0.1:1 --count 1",
+        f"ping 127.0.0.1:{port} --connections --yes --maximum 2",
+        "ping 127.0.0.1:1 --connections --yes",
     ):  # fmt: skip
         yield line, json.loads(place.run(*line.split(), "--json").out)
 
