@@ -216,10 +216,13 @@ async def _of_sender(resolver: Resolver, domain: str, address: str) -> Finding:
     if verdict.result is Result.TEMPERROR:
         return unknown("spf.sender", f"whether {address} may send is not known now", *evidence)
     term = f"{'ip6' if ':' in address else 'ip4'}:{address}"
+    fix = f"Add {term} before all, or the include: of the provider whose address it is."
+    if verdict.result is Result.PERMERROR:
+        fix = "Mend the policy first: as it is, it passes nobody."
     return fail(
         "spf.sender",
         f"{address} may not send for the domain ({verdict.result})",
         *evidence,
-        fix=f"Add {term} before all, or the include: of the provider whose address it is.",
+        fix=fix,
         cause="policy.spf_fail",
     )
