@@ -13,7 +13,7 @@ All others, and what the cause is easily mistaken for, are the alternatives.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from waypost.doctor.check.steps import NO_FACTS, Sign, Step
@@ -25,11 +25,11 @@ Verdict = Literal["ok", "warn", "fail"]
 
 MAXIMUM_ALTERNATIVES: Final = 5
 
-_GENERAL_AT_GREETING: Final = frozenset({
-    "greeting.rejected_554", "capacity.service_unavailable", "recipient.unknown",
-    "protocol.unexpected_code", "policy.relay_denied", "recipient.syntax", "policy.greylisted",
+_TOLD_AT_GREETING: Final = frozenset({
+    "policy.client_blocklisted", "policy.ptr_missing", "policy.rate_limited",
+    "policy.greylisted", "capacity.too_many_connections", "capacity.insufficient_storage",
 })  # fmt: skip
-"""Causes that a refused greeting has only by a general word such as "unavailable"."""
+"""What the words of a refused greeting can tell more exactly than its code."""
 
 _GENERAL_AT_LOGIN: Final = ("recipient.", "policy.content", "policy.relay", "greeting.", "size.")
 _WEAKER: Final = (("auth:not-offered", "tls:not-offered"),)
@@ -109,6 +109,17 @@ def combine(diagnoses: Sequence[Diagnosis]) -> Diagnosis:
     return Diagnosis(verdict, chosen.cause, chosen.fix, chosen.command, alternatives)
 
 
+def beside(one: Diagnosis, other: Diagnosis) -> Diagnosis:
+    """The verdict on a thing of which both are true, neither of them a failure."""
+    if one.cause is None or other.cause is None:
+        return one if other.cause is None else other
+    first, second = (one, other) if one.cause.rank >= other.cause.rank else (other, one)
+    assert first.cause is not None, "both have one"
+    assert second.cause is not None, "both have one"
+    names = [*first.alternatives, second.cause.id, *second.alternatives]
+    return replace(first, alternatives=_without(first.cause.id, names))
+
+
 def _without(name: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(one for one in dict.fromkeys(names) if one != name)[:MAXIMUM_ALTERNATIVES]
 
@@ -137,8 +148,8 @@ def causes_of_reply(reply: Reply, stage: Stage | None) -> tuple[str, ...]:
     name = judged.cause
     if not name or judged.rule.startswith("code-"):
         return by_code
-    if stage == "greeting" and name in _GENERAL_AT_GREETING:
-        return tuple(dict.fromkeys((*by_code, name)))
+    if stage == "greeting" and name not in _TOLD_AT_GREETING:
+        return by_code
     if stage == "auth" and name.startswith(_GENERAL_AT_LOGIN):
         return by_code
     return tuple(dict.fromkeys((name, *by_code)))

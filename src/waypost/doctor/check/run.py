@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from waypost.delivery.route import Smarthost, TlsMode
-from waypost.doctor.check.diagnosis import Diagnosis, combine, diagnose
+from waypost.doctor.check.diagnosis import Diagnosis, beside, combine, diagnose
 from waypost.doctor.check.exchangers import find_exchangers
 from waypost.doctor.check.session import Session, check_server
 from waypost.doctor.check.settings import ServerToCheck
@@ -166,7 +166,7 @@ async def _check_domain(
         names = (found.cause.id if found.cause else "", *found.alternatives)
         found = replace(missing, verdict="fail", alternatives=names)
     elif found.verdict != "fail":
-        found = combine([found, diagnose(own, facts)]) if found.verdict == "ok" else found
+        found = beside(diagnose(own, facts), found)
     return Checked(subject.text, found, tuple(steps), capabilities, subject.domain)
 
 
