@@ -109,6 +109,9 @@ class CourierSettings:
     """By stage, in place of the defaults of RFC 5321 4.5.3.2."""
     pipelining: bool = True
     chunking: bool = True
+    eager: bool = True
+    """A small content may go with MAIL and RCPT, before they are answered (BDAT only). It saves a
+    round trip; a connection lost in that moment leaves it uncertain whether it was taken."""
 
 
 class Courier(asyncio.Protocol):
@@ -358,7 +361,9 @@ class Courier(asyncio.Protocol):
             message.envelope, body.size, has_eight_bit=whole is None or not whole.isascii()
         )
         now = self._clock.monotonic()
-        eager = len(self.deliveries) > 1 or now - self._heard_at < FRESH_SECONDS
+        eager = self.settings.eager and (
+            len(self.deliveries) > 1 or now - self._heard_at < FRESH_SECONDS
+        )
         for event in self.client.begin(transaction, content=whole, eager=eager):
             # Refused by what the server's own EHLO says; nothing was sent. It is reported after
             # this call, as every outcome is.

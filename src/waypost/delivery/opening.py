@@ -127,6 +127,7 @@ class Opener:
         idle_seconds: float = 10.0,
         timeouts: Mapping[str, float] | None = None,
         logins: Logins | None = None,
+        eager: bool = True,
     ) -> None:
         """`timeouts` by stage, and "connect" for one host; what is not there is as by default."""
         self._hostname = hostname
@@ -143,6 +144,7 @@ class Opener:
         self._timeouts.update(timeouts or {})
         self._connect_seconds = self._timeouts.pop("connect", CONNECT_SECONDS)
         self._logins = logins
+        self._eager = eager
 
     def courier(self, lane: Lane, dispatcher: Dispatcher) -> Courier:
         """A courier without a connection."""
@@ -153,6 +155,7 @@ class Opener:
             idle_seconds=self._idle_seconds,
             pipelining=route.pipelining,
             chunking=route.chunking,
+            eager=self._eager,
         )
         return self._new(settings, lane, dispatcher, route.via[0])
 

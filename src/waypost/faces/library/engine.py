@@ -68,6 +68,7 @@ class Engine:
         self._opener = Opener(
             settings.hostname, network, resolver, Exchangers(resolver, chance), self._circuits,
             chance, nonce, clock, self._deadlines, settings.idle_seconds, settings.timeouts, logins,
+            eager=False,
         )  # fmt: skip
         self._limit = ConnectionLimit(settings.pool_size)
         self._hops = Hops(settings.servers, settings.strategy, self._is_suspended)

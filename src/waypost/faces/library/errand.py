@@ -204,9 +204,9 @@ class Errand:
         server that hangs up on every first one does not keep us here."""
         return (
             not carried.is_first
-            and outcome.mail is None
             and not outcome.uncertain
             and (outcome.lost_at is not None or outcome.shutdown is not None)
+            and (outcome.mail is None or outcome.mail is outcome.shutdown)
         )
 
     def _read(

@@ -137,7 +137,7 @@ class Pool:
                 self._busy.add(courier)
                 courier.wake()
         missing = len(self._waiting) - len(self._checking) - len(self._opening)
-        if missing > 0 and now < self._paused_until and (self._busy or self._checking):
+        if missing > 0 and now < self._paused_until and self._has_hope:
             self._look_later(self._paused_until - now)
             return
         for _ in range(missing):
@@ -191,7 +191,7 @@ class Pool:
             raise fault
 
     def _not_opened(self, failed: OpeningFailed, transcript: Transcript) -> None:
-        if self._busy or self._idle or self._checking:
+        if self._has_hope:
             self._pause = min(self._pause * 2 or FIRST_PAUSE, LONGEST_PAUSE)
             self._paused_until = self._clock.monotonic() + self._pause
             self.look()
@@ -199,6 +199,11 @@ class Pool:
         errands = list(self._waiting)
         self._waiting.clear()
         self._owner.opening_failed(self, errands, failed, transcript)
+
+    @property
+    def _has_hope(self) -> bool:
+        """There is a connection, or there may yet be one."""
+        return bool(self._busy or self._idle or self._checking or self._opening)
 
     def spare(self) -> bool:
         """Close the connection that has been idle the longest; False where there is none."""
