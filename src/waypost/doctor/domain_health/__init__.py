@@ -4,6 +4,7 @@
 remedy and, where a record is missing or wrong, the record to publish.
 """
 
+from waypost.doctor.domain_health.dane_check import Live
 from waypost.doctor.domain_health.finding import Finding, Status, Suggestion
 from waypost.doctor.domain_health.report import (
     AREAS,
@@ -19,6 +20,7 @@ __all__ = [
     "Finding",
     "HealthReport",
     "HealthRequest",
+    "Live",
     "NotADomain",
     "Status",
     "Suggestion",

@@ -6,10 +6,27 @@ the way to it; a resolver that does not validate makes every zone look unsigned.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Final
 
-from waypost.doctor.domain_health.finding import Finding, note, ok, unknown, warn
+from waypost.doctor.domain_health.finding import (
+    Finding,
+    Suggestion,
+    fail,
+    note,
+    ok,
+    unknown,
+    warn,
+)
+from waypost.doctor.domain_health.live_certificate import (
+    DANE_EE,
+    NotSeen,
+    certificate_of,
+    is_pinned,
+    record_for,
+)
 from waypost.doctor.domain_health.mail_exchangers import Exchangers
+from waypost.doctor.line_opening import World
 from waypost.net.records import TlsAssociation, tls_associations
 from waypost.net.resolver import (
     NoSuchDomain,
@@ -19,13 +36,14 @@ from waypost.net.resolver import (
 )
 
 PORT: Final = 25
+DANE_TA: Final = 2
 _LENGTHS: Final = {1: 32, 2: 64}
 """Bytes by matching type: SHA-256, SHA-512 (RFC 6698 2.1.3)."""
 
 
 def faults_of(one: TlsAssociation) -> str:
     """Why senders do not use a record; "" where they do (RFC 7672 3.1)."""
-    if one.usage not in (2, 3):
+    if one.usage not in (DANE_TA, DANE_EE):
         return f"usage {one.usage} is not for mail; 3 (DANE-EE) or 2 (DANE-TA) is"
     if one.selector not in (0, 1):
         return f"there is no selector {one.selector}"
@@ -37,10 +55,24 @@ def faults_of(one: TlsAssociation) -> str:
     return "" if one.data else "it holds nothing"
 
 
+@dataclass(frozen=True, slots=True)
+class Live:
+    """How to look at the servers themselves."""
+
+    world: World
+    inside: bool = False
+    """Connect to addresses that are not public, too."""
+    ehlo: str = "localhost"
+    port: int = PORT
+
+
 async def look_at_dane(
-    resolver: Resolver, domain: str, exchangers: Exchangers
+    resolver: Resolver, domain: str, exchangers: Exchangers, live: Live | None = None
 ) -> tuple[Finding, ...]:
-    """The TLSA records of a domain's mail servers, and whether anybody may believe them."""
+    """The TLSA records of a domain's mail servers, and whether anybody may believe them.
+
+    With `live` the certificates that the servers show are compared with them.
+    """
     if exchangers.null or not exchangers.records:
         return ()
     findings = [_signed(domain, exchangers)]
@@ -60,6 +92,11 @@ async def look_at_dane(
             continue
         with_records.append(host)
         findings.append(_judged(host, records, authenticated, exchangers))
+        good = tuple(one for one in records if not faults_of(one))
+        if live is not None and any(one.usage == DANE_EE for one in good):
+            compared = await _compared(live, host, good, exchangers)
+            if compared is not None:
+                findings.append(compared)
     if not with_records:
         text = "no mail server has a TLSA record (DANE, RFC 7672)"
         findings.append(note("dane.missing", text))
@@ -76,13 +113,40 @@ def _signed(domain: str, exchangers: Exchangers) -> Finding:
     return note("dnssec.unsigned", text)
 
 
+async def _compared(
+    live: Live, host: str, records: tuple[TlsAssociation, ...], exchangers: Exchangers
+) -> Finding | None:
+    """What the server shows, against its records; None where they agree."""
+    addresses = next((one.addresses for one in exchangers.records if one.host == host), ())
+    try:
+        certificate = await certificate_of(
+            live.world, host, live.port, addresses, inside=live.inside, ehlo=live.ehlo
+        )
+        if is_pinned(certificate, records) or any(one.usage == DANE_TA for one in records):
+            return None
+        right = record_for(certificate)
+    except (NotSeen, ValueError) as fault:
+        text = f"the certificate of {host} could not be compared with its TLSA record"
+        return unknown("dane.not_compared", text, str(fault))
+    return fail(
+        "dane.mismatch",
+        f"{host} shows another certificate than its TLSA record pins: senders with DANE do not "
+        "deliver",
+        *(_line(host, one) for one in records),
+        fix="Publish the record of the certificate that is in use; at a renewal publish the new "
+        "one first.",
+        suggestion=Suggestion(f"_{PORT}._tcp.{host}", "TLSA", right),
+    )
+
+
+def _line(host: str, one: TlsAssociation) -> str:
+    return f"_{PORT}._tcp.{host} TLSA {one.usage} {one.selector} {one.matching} {one.data.hex()}"
+
+
 def _judged(
     host: str, records: tuple[TlsAssociation, ...], authenticated: bool, exchangers: Exchangers
 ) -> Finding:
-    evidence = [
-        f"_{PORT}._tcp.{host} TLSA {one.usage} {one.selector} {one.matching} {one.data.hex()}"
-        for one in records
-    ]
+    evidence = [_line(host, one) for one in records]
     good = [one for one in records if not faults_of(one)]
     if not good:
         why = "; ".join(dict.fromkeys(faults_of(one) for one in records)) or "they are malformed"

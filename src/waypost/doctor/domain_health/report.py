@@ -1,7 +1,8 @@
 """The whole look at a domain: everything that decides how its mail is treated.
 
 Each part asks on its own, all at once, and none stops another: what cannot be found out is said to
-be unknown. Only the DNS and a few web pages are asked; no mail server is.
+be unknown. The DNS and a few web pages are asked; a mail server only where its certificate is
+pinned.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import idna
 
 from waypost.doctor.domain_health.blocklist_check import look_at_blocklists
 from waypost.doctor.domain_health.brand_indicators import look_at_brand_indicators
-from waypost.doctor.domain_health.dane_check import look_at_dane
+from waypost.doctor.domain_health.dane_check import Live, look_at_dane
 from waypost.doctor.domain_health.dkim_keys import look_at_keys
 from waypost.doctor.domain_health.dmarc_check import look_at_dmarc
 from waypost.doctor.domain_health.finding import Finding, Status, fail, worst
@@ -87,8 +88,13 @@ def domain_name(text: str) -> str:
     return name
 
 
-async def health_report(request: HealthRequest, resolver: Resolver, web: Web) -> HealthReport:
-    """Look at everything. Raises NotADomain, and ValueError where a sender is no IP address."""
+async def health_report(
+    request: HealthRequest, resolver: Resolver, web: Web, live: Live | None = None
+) -> HealthReport:
+    """Look at everything. Raises NotADomain, and ValueError where a sender is no IP address.
+
+    With `live` the mail servers are connected to where a zone pins their certificates.
+    """
     domain = domain_name(request.domain)
     exchangers = await look_at_exchangers(resolver, domain)
     if not exchangers.exists:
@@ -99,7 +105,7 @@ async def health_report(request: HealthRequest, resolver: Resolver, web: Web) ->
         look_at_sender_policy(resolver, domain, exchangers, request.senders),
         look_at_keys(resolver, domain, request.selectors),
         look_at_strict_transport(resolver, web, domain, exchangers),
-        look_at_dane(resolver, domain, exchangers),
+        look_at_dane(resolver, domain, exchangers, live),
         look_at_names(resolver, domain, request.senders, addresses),
         look_at_blocklists(resolver, domain, request.senders, addresses, request.blocklists),
     )

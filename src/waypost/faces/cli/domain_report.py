@@ -12,6 +12,7 @@ from waypost.doctor.domain_health import (
     Finding,
     HealthReport,
     HealthRequest,
+    Live,
     NotADomain,
     Status,
     domain_name,
@@ -58,11 +59,13 @@ def check_domain(
     selectors: Iterable[str] = (),
     senders: Iterable[str] = (),
     lists: Sequence[str] | None = None,
+    live: Live | None = None,
     json: bool = False,
 ) -> int:
     """Look at a domain, show it, and give the exit code: 0 fine, 1 bad, 75 nothing could be asked.
 
-    `lists` names the zones of blocklists; None asks all that are known. Raises Failure.
+    `lists` names the zones of blocklists; None asks all that are known. With `live`, certificates
+    that a zone pins are compared with those that the servers show. Raises Failure.
     """
     try:
         request = HealthRequest(
@@ -70,7 +73,7 @@ def check_domain(
         )
     except NotADomain as fault:
         fail(str(fault), WRONG_USAGE)
-    report = asyncio.run(health_report(request, resolver, web))
+    report = asyncio.run(health_report(request, resolver, web, live))
     if json:
         print_json(document(report))
     else:
