@@ -20,6 +20,7 @@ COMMANDS: Final = {
     "serve": ("waypost.faces.cli.serve", "Accept mail, keep it, deliver it."),
     "send": ("waypost.faces.cli.send", "Send a message."),
     "check": ("waypost.faces.cli.check", "What is wrong with a server, and how to mend it."),
+    "explain": ("waypost.faces.cli.explain", "What a code, reply, log line or bounce means."),
     "ping": ("waypost.faces.cli.ping", "How long a server takes, stage by stage."),
     "shell": ("waypost.faces.cli.shell", "Talk to a server by hand, with explanations."),
     "discover": ("waypost.faces.cli.discover", "Find the server to send over for an address."),
@@ -95,6 +96,12 @@ def waypost(
 def run() -> None:
     """The entry point. Ends the process."""
     try:
+        if sys.argv[1:2] == ["explain"]:
+            # Typer builds every parameter with pydantic, whose import alone takes longer than an
+            # answer may; the command reads its few arguments itself where they are as usual.
+            from waypost.faces.cli.explain import explain_at_once
+
+            explain_at_once(sys.argv[2:])
         app()
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has gone, as in `waypost log | head`

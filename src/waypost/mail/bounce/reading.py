@@ -166,6 +166,10 @@ def _told(structure: Structure) -> tuple[str, tuple[ReportedRecipient, ...]]:
         for part in structure.parts
         if not statuses and not enclosed(part) and holds_delivery_status(part.text[:MAXIMUM_NOTICE])
     ]
+    if not statuses and not others and structure.fields.get("final-recipient"):
+        # The fields were pasted alone, so they were read as the header of a message.
+        fields = "\n".join(f"{name}: {value}" for name, value in structure.fields.all)
+        return read_delivery_status(f"{fields}\n\n{structure.parts[0].text[:MAXIMUM_NOTICE]}")
     reporting = ""
     recipients: list[ReportedRecipient] = []
     for part in statuses or others:

@@ -13,7 +13,6 @@ from typing import Final
 from waypost.mail.encoded_words import displayable
 
 
-
 def _answered(verbs: str) -> str:
     """The ways in which reports name the command that was answered."""
     return (

@@ -1,0 +1,1 @@
+"""Explains what people paste: codes, replies, log lines, exceptions, whole bounce messages."""

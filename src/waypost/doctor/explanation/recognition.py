@@ -1,0 +1,189 @@
+"""Finds out what a text is, and has it read and judged accordingly.
+
+What has the most certain marks is tried first: codes alone, JSON, a message with its header, lines of
+a log, a session, the notice of a bounce, a program's text; what is left is judged as words.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import Final
+
+from waypost.doctor.explanation.answer import UNDERSTOOD, Answer, Finding, NothingKnown
+from waypost.doctor.explanation.heard import MAXIMUM_TEXT, Heard
+from waypost.doctor.explanation.wording import codes_known, finding_of
+from waypost.knowledge.classification import Classification, classify_text
+from waypost.knowledge.reply_contexts import stage_in
+from waypost.smtp.reply import EnhancedStatus
+
+_CODES: Final = re.compile(
+    r"[\s#(\[<\"']{0,8}(?:(?P<code>\d{3})(?:[\s-]{1,4}|$))?#?(?P<enhanced>\d\.\d{1,3}\.\d{1,3})?[\s)\]>\"'.:,;-]{0,8}"
+)
+_REPLY: Final = re.compile(r"\s{0,8}[2345]\d\d[ -]")
+UNSURE: Final = 0.45
+"""Below this a judgement rests on a code alone."""
+
+
+def answer_to(given: str | bytes) -> Answer:
+    """Explain a text. Raises NothingKnown."""
+    text = given if isinstance(given, str) else given[:MAXIMUM_TEXT].decode("utf-8", "replace")
+    text = text[:MAXIMUM_TEXT].replace("\r\n", "\n").replace("\r", "\n")
+    if not text.strip("\ufeff \t\n\0"):
+        raise NothingKnown(f"there is nothing to explain; give {UNDERSTOOD}")
+    codes = _CODES.fullmatch(text.strip())
+    if codes is not None and (codes["code"] or codes["enhanced"]):
+        return _codes(text.strip(), codes["code"], codes["enhanced"])
+    return (
+        _events(text)
+        or _message(given, text, sure=True)
+        or _log(text)
+        or _session(text)
+        or _message(given, text, sure=False)
+        or _program(text)
+        or _words(text)
+    )
+
+
+def _codes(text: str, code: str | None, enhanced: str | None) -> Answer:
+    number = int(code) if code else None
+    status = EnhancedStatus.parse(enhanced) if enhanced else None
+    if (enhanced and status is None) or not codes_known(number, status):
+        raise NothingKnown(
+            f"{text[:40]!r} is no code of SMTP: reply codes go from 200 to 599, enhanced status codes "
+            "begin with 2, 4 or 5"
+        )
+    heard = Heard("code", text, "", number, status)
+    found = classify_text("", code=number, enhanced=status)
+    return Answer("code", (finding_of(heard, found),))
+
+
+def _events(text: str) -> Answer | None:
+    if "{" not in text[:4000]:
+        return None
+    from waypost.doctor.explanation.events import heard_in_events
+
+    return _answer([(heard, _judged(heard)) for heard in heard_in_events(text)])
+
+
+def _log(text: str) -> Answer | None:
+    from waypost.doctor.explanation.logs import heard_in_log
+
+    found = []
+    for heard in heard_in_log(text):
+        if heard.delivered:
+            found.append((heard, classify_text("", code=250)))
+            continue
+        judged = _judged(heard)
+        if judged.kind == "success":  # the line tells of a failure, whatever number stands in it
+            judged = _judged(replace(heard, words=re.sub(r"\b2\d\d\b", "", heard.words)))
+        if judged.confidence < UNSURE and judged.code is None:
+            known = _of_program(heard)
+            judged = known if known is not None else judged
+        found.append((heard, judged))
+    return _answer(found)
+
+
+def _session(text: str) -> Answer | None:
+    from waypost.doctor.explanation.transcripts import heard_in_transcript
+
+    return _answer([(heard, _judged(heard)) for heard in heard_in_transcript(text)])
+
+
+def _message(given: str | bytes, text: str, *, sure: bool) -> Answer | None:
+    from waypost.mail.bounce.delivery_status import holds_delivery_status
+    from waypost.mail.bounce.structure import looks_like_message
+
+    if sure:
+        if not looks_like_message(text) and not holds_delivery_status(text[:20_000]):
+            return None
+    else:
+        from waypost.mail.bounce.reading import is_report_text
+
+        if text.count("\n") < 2 or not is_report_text(text):
+            return None
+    from waypost.doctor.explanation.bounces import answer_of_message
+
+    answer = answer_of_message(given)
+    if answer is None and sure:
+        within = _events(text)  # a provider's event that came by mail
+        if within is not None:
+            return within
+        raise NothingKnown(
+            "the message is no bounce, report or automatic reply: nothing in it tells of a delivery"
+        )
+    return answer
+
+
+def _program(text: str) -> Answer | None:
+    if _REPLY.match(text):
+        return None
+    from waypost.doctor.explanation.exceptions import heard_in_exception
+
+    findings: list[Finding] = []
+    for heard, row in heard_in_exception(text):
+        found = _judged(heard) if heard.code is not None or heard.enhanced is not None else None
+        if row is not None and (found is None or found.confidence < UNSURE):
+            judged = _by_row(
+                heard, row.reason, row.cause, row.kind, row.id, row.source, row.program
+            )
+            if found is not None:
+                judged = replace(judged, code=found.code, enhanced=found.enhanced, kind=found.kind)
+            side = row.side if heard.side == "unknown" else heard.side
+            findings.append(
+                finding_of(replace(heard, side=side), judged, cause_id=row.cause, step=row.step)
+            )
+        elif found is not None:
+            findings.append(finding_of(heard, found))
+    if not findings:
+        return None
+    return Answer("exception", tuple(findings))
+
+
+def _words(text: str) -> Answer:
+    found = classify_text(text)
+    is_reply = _REPLY.match(text) is not None
+    heard = Heard("reply" if is_reply else "text", text.strip(), text, side="unknown")
+    if found.confidence <= 0.0 or (
+        found.code is None and found.enhanced is None and found.confidence < UNSURE
+    ):
+        raise NothingKnown(f"nothing in the text is known; what is understood: {UNDERSTOOD}")
+    stage = stage_in(text)
+    return Answer(heard.kind, (finding_of(replace(heard, stage=stage), found),))
+
+
+def _answer(found: list[tuple[Heard, Classification]]) -> Answer | None:
+    if not found:
+        return None
+    findings = [finding_of(heard, judged) for heard, judged in found]
+    return Answer(found[0][0].kind, tuple(findings))
+
+
+def _judged(heard: Heard) -> Classification:
+    if heard.found is not None:
+        return heard.found
+    return classify_text(heard.words, code=heard.code, enhanced=heard.enhanced, stage=heard.stage)
+
+
+def _of_program(heard: Heard) -> Classification | None:
+    """What a line of a log says in the words of a library."""
+    from waypost.knowledge.program_texts import program_text
+
+    row = program_text(heard.words)
+    if row is None:
+        return None
+    return _by_row(heard, row.reason, row.cause, row.kind, row.id, row.source, row.program)
+
+
+def _by_row(
+    heard: Heard, reason_name: str, cause: str, kind: str, rule: str, source: str, program: str
+) -> Classification:
+    from waypost.knowledge.reasons import reasons
+
+    reason = reasons()[reason_name]
+    temporary = kind == "temporary"
+    return Classification(
+        heard.code, heard.enhanced, "temporary" if temporary else "permanent", reason.name,
+        cause or reason.cause, reason.meaning, reason.temporary if temporary else reason.permanent,
+        0.8 if program == "any" else 0.9, rule, source, reason.sisimai, reason.kumomta,
+    )  # fmt: skip
