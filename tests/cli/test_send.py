@@ -159,9 +159,9 @@ def test_a_password_is_never_shown(place: Place, sandbox: Relay) -> None:
     ("options", "words"),
     [
         (("--from", "a@example.com"), "nobody to send to"),
-        (("--from", "a", "--to", "b@example.org"), "--from: no address"),
-        ((*BASE[1:3], "--to", "x\r\nRCPT TO:<c@d>@example.org"), "--to: no address"),
-        ((*BASE[1:5], "--subject", "a\r\nBcc: c@d.e"), "Subject"),
+        (("--from", "a", "--to", "b@example.org"), "--from: 'a' is no address"),
+        ((*BASE[1:3], "--to", "x\r\nRCPT TO:<c@d>@example.org"), "--to: the address holds a line"),
+        ((*BASE[1:5], "--subject", "a\r\nBcc: c@d.e"), "--subject: the value holds a line break"),
         ((*BASE[1:5], "--header", "X: a\nY: b"), "X"),
         ((*BASE[1:5], "--header", "X\n: a"), "--header"),
         ((*BASE[1:5], "--header", "Bcc: c@d.e"), "--bcc"),

@@ -26,7 +26,7 @@ def fields(composed: Composed) -> list[str]:
 
 def test_it_has_the_fields_that_a_message_needs() -> None:
     composed = made(subject="Hello", text="Hi")
-    assert fields(composed)[:5] == ["from", "to", "subject", "message-id", "date"]
+    assert fields(composed)[:5] == ["from", "to", "subject", "date", "message-id"]
     assert composed.message_id.endswith("@host.example>")
     assert b"Date: Tue, 24 Nov 2026 09:00:00 +0000\r\n" in composed.content
     assert composed.content.endswith(b"\r\n\r\nHi\r\n")

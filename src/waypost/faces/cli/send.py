@@ -22,6 +22,7 @@ from waypost.delivery.route import MxDelivery, NextHop, Route, Sandbox, Smarthos
 from waypost.delivery.route_url import InvalidRouteUrl, UrlContext, parse_route_url
 from waypost.delivery.single import SingleOutcome, deliver_once
 from waypost.faces.cli.failure import UNREACHABLE, WRONG_USAGE, Failure, fail, failures_shown
+from waypost.faces.cli.merge_options import MergeOptions
 from waypost.faces.cli.output import print_json, print_line, shown
 from waypost.faces.cli.relay import (
     ConfigOption,
@@ -33,12 +34,15 @@ from waypost.faces.cli.relay import (
 from waypost.faces.cli.send_result import exit_code, print_outcomes, result_document
 from waypost.faces.cli.shards import shard_folders
 from waypost.faces.control_client import ControlClient, NoRelay, Refused
+from waypost.faces.merge.journal import Again
 from waypost.faces.message import Composed, InvalidMessage, Parts, compose
 from waypost.net.clock import SystemClock
 from waypost.net.deadlines import Deadlines
 from waypost.net.dns import DnsResolver
 from waypost.net.network import AsyncioNetwork
 from waypost.relay.listener_address import InvalidListenerAddress, ListenerAddress
+
+MERGE = "A letter to many"
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -64,20 +68,108 @@ def send(
             metavar="URL",
         ),
     ] = None,
+    reply_to: Annotated[
+        list[str] | None, typer.Option(help="Where answers go.", metavar="ADDRESS")
+    ] = None,
+    merge: Annotated[
+        Path | None,
+        typer.Option(
+            help="A letter to many: a CSV file, a person to a row.",
+            metavar="PEOPLE",
+            rich_help_panel=MERGE,
+        ),
+    ] = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            help="The text, a Jinja2 template with {{ column }}; --html and --subject are, too.",
+            metavar="FILE",
+            rich_help_panel=MERGE,
+        ),
+    ] = None,
+    unsubscribe: Annotated[
+        str | None,
+        typer.Option(
+            help="Where each unsubscribes: https://.../{{ token }} or mailto:...",
+            metavar="URL",
+            rich_help_panel=MERGE,
+        ),
+    ] = None,
+    address_column: Annotated[
+        str | None,
+        typer.Option(help="The column with the address.", metavar="NAME", rich_help_panel=MERGE),
+    ] = None,
+    preview: Annotated[
+        int | None,
+        typer.Option(
+            help="Show the first copies, send nothing.", metavar="N", min=1, rich_help_panel=MERGE
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Look at every row, send nothing.", rich_help_panel=MERGE),
+    ] = False,
+    journal: Annotated[
+        Path | None,
+        typer.Option(
+            help="Who has it already; by default PEOPLE.sent.",
+            metavar="FILE",
+            rich_help_panel=MERGE,
+        ),
+    ] = None,
+    resend_uncertain: Annotated[
+        bool,
+        typer.Option(
+            "--resend-uncertain",
+            help="Send again to those who may have it, as the answer was lost.",
+            rich_help_panel=MERGE,
+        ),
+    ] = False,
+    retry_refused: Annotated[
+        bool,
+        typer.Option(
+            "--retry-refused", help="Send again to those who were refused.", rich_help_panel=MERGE
+        ),
+    ] = False,
+    rate: Annotated[
+        str | None,
+        typer.Option(help='Not faster than "10/second".', metavar="RATE", rich_help_panel=MERGE),
+    ] = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", "-y", help="Do not ask.", rich_help_panel=MERGE)
+    ] = False,
     config: ConfigOption = None,
     spool: SpoolOption = None,
     json: JsonOption = False,
 ) -> None:
     """Send a message. It goes to the running relay, which keeps it and delivers it.
 
-    With --via it is delivered directly, without a relay, and every step is shown.
+    With --via it is delivered directly, without a relay, and every step is shown. With --merge
+    everybody on a list gets a copy in their own words.
     """
+    if merge is not None:
+        with failures_shown():
+            if to or cc or bcc or text is not None:
+                fail(
+                    "--merge takes the recipients of its list and the text of --template; leave "
+                    "out --to, --cc, --bcc and --text",
+                    WRONG_USAGE,
+                )
+            options = MergeOptions(
+                merge, sender, subject, template, html, attach or (), header or (), reply_to or (),
+                unsubscribe, address_column, preview, dry_run, journal,
+                Again(retry_refused, resend_uncertain), rate, yes, json,
+            )  # fmt: skip
+            code = _merge(options, via, load_configuration(config, spool))
+        raise typer.Exit(code)
     with failures_shown():
+        if template is not None or unsubscribe is not None or preview is not None or dry_run:
+            fail("--template, --unsubscribe, --preview and --dry-run need --merge", WRONG_USAGE)
         hop = _next_hop(via) if via is not None else None
         configuration = load_configuration(config, spool)
         parts = Parts(
             sender, to or (), cc or (), bcc or (), subject, _text(text), _html(html), attach or (),
-            header or (),
+            header or (), reply_to or (),
         )  # fmt: skip
         message = _composed(parts, configuration.hostname)
         if hop is None:
@@ -85,6 +177,20 @@ def send(
         else:
             code = _directly(message, hop, configuration.hostname, json)
     raise typer.Exit(code)
+
+
+def _merge(options: MergeOptions, via: str | None, configuration: Configuration) -> int:
+    from waypost.faces.cli.merge import merge
+
+    own_relay = ""
+    if via is None and not options.dry_run and options.preview is None:
+        hop = _submission(configuration)
+        if hop.host.startswith("unix:"):
+            fail("--merge needs a listener of the relay on TCP, or --via", WRONG_USAGE)
+        scheme = "smtps" if hop.tls is TlsMode.IMPLICIT else "smtp+plain"
+        host = f"[{hop.host}]" if ":" in hop.host else hop.host
+        own_relay = f"{scheme}://{host}:{hop.port}"
+    return merge(options, via, own_relay, configuration.hostname)
 
 
 def _text(given: str | None) -> str | None:

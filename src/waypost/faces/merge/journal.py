@@ -42,6 +42,15 @@ class Known:
     reply: str
 
 
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Who is tried again, of those that the journal knows."""
+
+    refused: bool = False
+    uncertain: bool = False
+    """Those whose copy may have gone out when the mailing broke off."""
+
+
 def key_of(person: Person) -> str:
     """The same for the same person with the same words, wherever the row stands."""
     said = json.dumps([person.address, sorted(person.fields.items())])

@@ -42,6 +42,16 @@ class LetterParts:
     """A template of a https: or mailto: address (RFC 2369; with https: one-click, RFC 8058)."""
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What one person reads."""
+
+    subject: str
+    text: str | None
+    html: str | None
+    unsubscribe: str | None
+
+
 class Letter:
     """See the module. Raises InvalidLetter, and OSError for a file that cannot be read."""
 
@@ -67,27 +77,34 @@ class Letter:
 
     def to(self, person: Person, date: dt.datetime, message_id: str) -> EmailMessage:
         """One person's copy. Raises InvalidLetter."""
-        values = dict(person.fields)
-        unsubscribe = self._optional("--unsubscribe", self._unsubscribe, values)
-        if unsubscribe is not None:
-            unsubscribe = values[UNSUBSCRIBE] = unsubscribe.strip()
-        subject = " ".join(self._filled("--subject", self._subject, values).split())
+        words = self.words(person)
         try:
             return compose(
                 from_=self._parts.sender,
                 to=[person.address],
                 reply_to=list(self._parts.reply_to) or None,
-                subject=subject,
-                text=self._optional(f"--template {self._parts.text}", self._text, values),
-                html=self._optional(f"--html {self._parts.html}", self._html, values),
+                subject=words.subject,
+                text=words.text,
+                html=words.html,
                 attachments=list(self._parts.attachments),
                 headers=list(self._parts.headers),
-                list_unsubscribe=unsubscribe,
+                list_unsubscribe=words.unsubscribe,
                 date=date,
                 message_id=message_id,
             )
         except InvalidMessage as fault:
             raise InvalidLetter(str(fault)) from fault
+
+    def words(self, person: Person) -> Words:
+        """What one person's copy says. Raises InvalidLetter."""
+        values = dict(person.fields)
+        unsubscribe = self._optional("--unsubscribe", self._unsubscribe, values)
+        if unsubscribe is not None:
+            unsubscribe = values[UNSUBSCRIBE] = unsubscribe.strip()
+        subject = " ".join(self._filled("--subject", self._subject, values).split())
+        text = self._optional(f"--template {self._parts.text}", self._text, values)
+        html = self._optional(f"--html {self._parts.html}", self._html, values)
+        return Words(subject, text, html, unsubscribe)
 
     def _file(self, option: str, path: Path | None, *, html: bool) -> Template | None:
         if path is None:
