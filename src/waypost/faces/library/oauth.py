@@ -9,6 +9,8 @@ kept until a minute before it ends; of several connections that need a new one, 
 the others wait.
 
 Own tokens come from any function without arguments that returns one, or a coroutine of one.
+
+httpx is imported where a token is fetched: a program without OAuth does not load it.
 """
 
 from __future__ import annotations
@@ -21,9 +23,7 @@ import threading
 import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Final, Protocol
-
-import httpx
+from typing import TYPE_CHECKING, Final, Protocol
 
 from waypost.faces.library.oauth_cache import FileCache, MemoryCache, TokenCache
 from waypost.faces.library.oauth_grants import (
@@ -39,6 +39,9 @@ from waypost.faces.library.oauth_grants import (
 from waypost.knowledge.oauth import token_endpoint
 from waypost.net.clock import SystemClock
 from waypost.smtp.auth import BearerToken
+
+if TYPE_CHECKING:
+    import httpx
 
 __all__ = [
     "FileCache",
@@ -126,6 +129,8 @@ class OAuthTokens:
 
     def token(self) -> str:
         """See TokenSource."""
+        import httpx
+
         with self._lock:
             kept = self._kept()
             usable = self._usable(kept)
@@ -140,6 +145,8 @@ class OAuthTokens:
 
     async def token_async(self) -> str:
         """See TokenSource."""
+        import httpx
+
         loop = asyncio.get_running_loop()
         async with self._by_loop.setdefault(loop, asyncio.Lock()):
             kept = self._kept()

@@ -12,12 +12,12 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final, Protocol
-
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from typing import TYPE_CHECKING, Final, Protocol
 
 from waypost.knowledge.oauth import token_refusal
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import rsa
 
 DEFAULT_LIFETIME: Final = 3600
 """Seconds that a token is taken to live where the answer does not say (RFC 6749 5.1)."""
@@ -131,6 +131,9 @@ class ServiceAccountGrant:
         cls, described: Mapping[str, object], *, user: str, scope: str, token_url: str
     ) -> ServiceAccountGrant:
         """Of the JSON that Google's console gives. Raises TokenFailure."""
+        from cryptography.hazmat.primitives.asymmetric import rsa
+        from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
         account, pem = described.get("client_email"), described.get("private_key")
         if not isinstance(account, str) or not isinstance(pem, str):
             raise TokenFailure(
@@ -138,7 +141,7 @@ class ServiceAccountGrant:
                 "take the JSON key that the console gives for the service account",
             )
         try:
-            key = serialization.load_pem_private_key(pem.encode(), None)
+            key = load_pem_private_key(pem.encode(), None)
         except (ValueError, TypeError) as fault:
             raise TokenFailure(
                 f"the private_key of the service account is damaged ({str(fault)[:100]})",
@@ -150,6 +153,9 @@ class ServiceAccountGrant:
 
     def form(self, now: float, refresh: str = "") -> Mapping[str, str]:
         """RFC 7523 2.1."""
+        from cryptography.hazmat.primitives import hashes
+        from cryptography.hazmat.primitives.asymmetric import padding
+
         del refresh
         head = {"alg": "RS256", "typ": "JWT"} | ({"kid": self.key_id} if self.key_id else {})
         claims = {
