@@ -40,6 +40,7 @@ class ScriptedServer:
         self._thread.start()
 
     def stop(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept; close alone does not
         self._socket.close()
         self._thread.join(10)
 
