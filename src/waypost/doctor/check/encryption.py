@@ -247,7 +247,10 @@ async def _failed(session: Session, step: StepInProgress, fault: Exception) -> C
         step.note(f"with everything allowed it makes {version} with {cipher}")
         if version in _TOO_OLD:
             return step.fail("tls:protocol-too-old", **session.facts)
-        if reason in ("tls-no-shared-cipher", "certificate-weak", "tls-protocol-version"):
+        # Some servers hang up without the alert; what they take with all allowed tells as well.
+        ours = {one["name"] for one in client_context().get_ciphers()}
+        told = reason in ("tls-no-shared-cipher", "certificate-weak", "tls-protocol-version")
+        if told or cipher not in ours:
             return step.fail("tls:no-shared-cipher", **session.facts)
         return step.fail("tls:closed", **session.facts)
     reasons = {reason} | ({explain_tls_error(error).reason} if error is not None else set())
