@@ -1,12 +1,8 @@
 """Finds over which server one sends for an address, from presets, DNS, web and probes."""
 
 from waypost.doctor.discovery.autoconfig import ReadingServer
-from waypost.doctor.discovery.discovery import (
-    Attempt,
-    Discovery,
-    DiscoveryOptions,
-    discover,
-)
+from waypost.doctor.discovery.discovery import discover
+from waypost.doctor.discovery.result import Attempt, Discovery, DiscoveryOptions
 from waypost.doctor.discovery.setting import PASSWORD, Setting, Source, Statement
 from waypost.doctor.discovery.subject import InvalidSubject, Subject, parse_subject
 
