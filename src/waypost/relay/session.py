@@ -19,6 +19,7 @@ from waypost.relay.authentication import Authentication
 from waypost.relay.intake import Intake, Origin
 from waypost.relay.proxy_protocol import MalformedProxyHeader, ProxyHeaderParser
 from waypost.relay.recipient_policy import NEEDS_LOOKUP
+from waypost.smtp.envelope import Envelope, Recipient
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server import ServerProtocol
 from waypost.smtp.server_events import (
@@ -138,7 +139,19 @@ class Session(asyncio.Protocol):
         if self._proxy is not None:
             self._take_proxy_header(data)
             return
-        self.protocol.receive(data)
+        protocol = self.protocol
+        if protocol.in_content:
+            content = protocol.whole_content(data)
+            if content is not None:
+                self._take_content(content)
+                self._finish_content()
+                return
+        else:
+            asked = protocol.ask(data)
+            if asked is not None:
+                self._answer(asked)
+                return
+        protocol.receive(data)
         self._pump()
 
     def pause_writing(self) -> None:
@@ -214,6 +227,38 @@ class Session(asyncio.Protocol):
         self._welcome()
         if rest:
             self.data_received(rest)
+
+    # --- the fast lane ----------------------------------------------------------------------
+
+    def _answer(self, asked: Envelope | Recipient) -> None:
+        """Answer an ordinary MAIL, RCPT or DATA that came alone."""
+        protocol = self.protocol
+        if isinstance(asked, Recipient):
+            self._judge_recipient(asked.address)
+        elif protocol.question == "mail":
+            self._decide(self._judge_sender(asked))
+        else:
+            self._begin_content(asked)
+        self._say()
+
+    def _say(self) -> None:
+        """Send the answer that was given. Where anything more is to be done, do that as well."""
+        protocol = self.protocol
+        transport = self._transport
+        if (
+            transport is None
+            or protocol.deaf
+            or protocol.question is not None
+            or protocol.backlog
+            or self._ended
+            or self._paused_by
+        ):
+            self._pump()
+            return
+        transport.write(protocol.take())
+        self.deadline = self._monotonic() + (
+            CONTENT_SECONDS if protocol.in_content else COMMAND_SECONDS
+        )
 
     # --- events -----------------------------------------------------------------------------
 
@@ -297,21 +342,26 @@ class Session(asyncio.Protocol):
         self.protocol.accept()
 
     def _on_mail(self, event: MailReceived) -> None:
+        self._decide(self._judge_sender(event.envelope))
+
+    def _judge_sender(self, envelope: Envelope) -> Reply | None:
         listener = self.listener
         identity = self.identity
         assert identity is not None
-        decision = listener.access.decide_sender(identity, event.envelope.reverse_path)
-        if decision is None:
-            decision = listener.limits.message(self.address, identity.user, self._monotonic())
-        if decision is None:
-            decision = listener.admission(event.envelope.declared_size or 0)
-        self._decide(decision)
+        return (
+            listener.access.decide_sender(identity, envelope.reverse_path)
+            or listener.limits.message(self.address, identity.user, self._monotonic())
+            or listener.admission(envelope.declared_size or 0)
+        )
 
     def _on_rcpt(self, event: RecipientReceived) -> None:
+        self._judge_recipient(event.recipient.address)
+
+    def _judge_recipient(self, address: str) -> None:
+        """Decide, at once where all is known that has to be."""
         listener = self.listener
         identity = self.identity
         assert identity is not None
-        address = event.recipient.address
         decision = listener.access.decide_recipient(identity, address)
         if decision is None:
             verdict = listener.recipients.quick(address, self._monotonic())
@@ -341,11 +391,13 @@ class Session(asyncio.Protocol):
         self._decide(decision)
 
     def _on_content(self, event: ContentRequested) -> None:
+        self._begin_content(event.envelope)
+
+    def _begin_content(self, envelope: Envelope) -> None:
         listener = self.listener
         identity = self.identity
         assert identity is not None
         protocol = self.protocol
-        envelope = event.envelope
         origin = self._origin
         if origin is None or envelope.smtputf8:
             origin = Origin(
@@ -370,14 +422,20 @@ class Session(asyncio.Protocol):
         protocol.accept()
 
     def _on_piece(self, event: ContentReceived) -> None:
+        self._take_content(event.data)
+
+    def _take_content(self, content: bytes) -> None:
         intake = self._intake
         assert intake is not None
-        intake.take(event.data)
+        intake.take(content)
         if intake.writer.congested and not self._paused_by & 2:
             self._pause(2)
             intake.writer.when_drained(lambda: self._resume(2))
 
     def _on_end(self, _event: ContentEnded) -> None:
+        self._finish_content()
+
+    def _finish_content(self) -> None:
         intake = self._intake
         assert intake is not None
         intake.finish(self._stored)
@@ -392,7 +450,7 @@ class Session(asyncio.Protocol):
         else:
             self.listener.log.warning("message refused", client=self.address, why=str(refusal))
             self.protocol.answer(refusal)
-        self._pump()
+        self._say()
         if self.listener.stopping:
             self.shut_down()
 

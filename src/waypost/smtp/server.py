@@ -239,6 +239,56 @@ class ServerProtocol(Commands):
             raise RuntimeError("no AUTH is going on")
         self.question = None
 
+    # --- the fast lane ----------------------------------------------------------------------
+    #
+    # Most reads of a socket are one ordinary command, or all of an ordinary content, while nothing
+    # else is under way. Then these do what `receive` and `next_event` do, without events. Where it
+    # is not so they return None, and nothing has happened: `receive` is to be called.
+
+    def ask(self, data: bytes) -> Envelope | Recipient | None:
+        """Read one ordinary MAIL, RCPT or DATA; `question` says which. What it is about: the
+        envelope (for DATA with its recipients) or the recipient. Answer as to the event."""
+        if (
+            self.question is not None
+            or self._mode is not COMMAND
+            or self._at < len(self._data)
+            or self._told
+        ):
+            return None
+        found = ORDINARY.fullmatch(data)
+        if found is None:
+            return None
+        which = found.lastindex
+        if which == 1:
+            if self._mail is not None or not self.hello_name or self.settings.maximum_messages:
+                return None
+            self.question = "mail"
+            self._offered = envelope = Envelope(found[1].decode("ascii"), ())
+            return envelope
+        if self._mail is None or self._content.in_chunks:
+            return None
+        if which == 2:
+            if len(self._recipients) >= self.settings.maximum_recipients:
+                return None
+            self.question = "rcpt"
+            self._offered = recipient = Recipient(found[2].decode("ascii"))
+            return recipient
+        if not self._recipients:
+            return None
+        self.question = "data"
+        return self._whole_envelope()
+
+    def whole_content(self, data: bytes) -> bytes | None:
+        """Read all of a content that came in one piece and needs nothing done to it, and ask the
+        question of its end."""
+        if self._mode is not DATA or self._at < len(self._data):
+            return None
+        content = self._content.whole(data)
+        if content is not None:
+            self._turn(COMMAND)
+            self.question = "end"
+        return content
+
     # --- reading ----------------------------------------------------------------------------
 
     def _line(self) -> bytes | None:

@@ -8,7 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from waypost.smtp.framing import ChunkDecoder, DataDecoder
+from waypost.smtp.framing import (
+    DOT_LINE,
+    END_OF_DATA,
+    ChunkDecoder,
+    DataDecoder,
+    has_bare_line_end,
+)
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server_events import ContentReceived, TransactionDropped
 from waypost.smtp.server_settings import ServerSettings
@@ -41,7 +47,7 @@ class ContentReader:
     def begin_data(self) -> None:
         """354 is being said."""
         self.size, self.refused = 0, None
-        self._data = DataDecoder(normalise=self._settings.normalise_line_ends)
+        self._data = None
 
     def begin_chunks(self) -> None:
         """The first BDAT is taken."""
@@ -62,10 +68,26 @@ class ContentReader:
         """It has been refused, and goes on and on."""
         return self.refused is not None and self.size > 2 * self._settings.maximum_size + PATIENCE
 
+    def whole(self, data: bytes) -> bytes | None:
+        """All of a content, where `data` is that with its end, in sound lines of which none begins
+        with a dot, and not too big. None: it has to be read by `data`."""
+        size = len(data) - 3
+        if self._data is not None or size > self._settings.maximum_size or data[:1] == b".":
+            return None
+        dot = DOT_LINE.search(data)
+        if dot is None or dot.start() != size - 2 or not data.endswith(END_OF_DATA):
+            return None
+        content = data[:size]
+        if has_bare_line_end(content):
+            return None
+        self.size = size
+        return content
+
     def data(self, data: bytes) -> tuple[ContentReceived | TransactionDropped | None, bytes | None]:
         """Bytes after 354: what they give, and what follows the end, None before it."""
         decoder = self._data
-        assert decoder is not None
+        if decoder is None:
+            decoder = self._data = DataDecoder(normalise=self._settings.normalise_line_ends)
         content, rest = decoder.feed(data)
         return self._take(content, bare=decoder.bare_line_end), rest
 
