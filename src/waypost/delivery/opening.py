@@ -39,6 +39,7 @@ from waypost.net.tls import client_context, describe_tls, explain_tls_error
 from waypost.smtp.auth import (
     AuthenticationFailure,
     BearerToken,
+    NoCommonMechanism,
     Password,
     choose_mechanism,
 )
@@ -354,7 +355,7 @@ class Opener:
                 if again is not None:
                     event = await self._authenticate(courier, hop, capable, again)
         except AuthenticationFailure as fault:
-            outcome = outcome_of_failure("no-common-mechanism", f"{place}: {fault}")
+            outcome = outcome_of_failure(_reason_of(fault), f"{place}: {fault}")
             raise _HostUnusable(HostFailure(place, outcome)) from fault
         if not isinstance(event, Authenticated):
             raise _unusable(place, "auth", event, "smarthost")
@@ -377,6 +378,14 @@ class Opener:
             allow_clear_text=hop.clear_text_auth,
         )
         return await courier.step(lambda: courier.client.authenticate(mechanism))
+
+
+def _reason_of(fault: AuthenticationFailure) -> str:
+    """The name, in outcomes.toml, of a login that was not even tried."""
+    if isinstance(fault, NoCommonMechanism):
+        return "no-common-mechanism"
+    temporary = getattr(fault, "temporary", False)  # a source of tokens that cannot be reached
+    return "authentication-temporary" if temporary else "authentication-refused"
 
 
 def _handshake_text(place: str, fault: Exception, name: str) -> str:
