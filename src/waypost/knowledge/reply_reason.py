@@ -84,9 +84,11 @@ def find_reason(
         return Finding(coded, f"status-{enhanced}", VAGUE_STATUS, status.source)
     if code is None and enhanced is None:
         return None
-    number = code if code is not None else 500 if enhanced is None else enhanced.class_ * 100
+    # A status alone stands for the code that says least in its class.
+    number = code if code is not None else 550 if enhanced is None else enhanced.class_ * 100 + 50
     reason, source = reason_of_code(stage or "", number)
-    return Finding(reason, f"code-{number}", CODE, source)
+    rule = f"status-{enhanced}" if code is None else f"code-{code}"
+    return Finding(reason, rule, CODE, source)
 
 
 def _by_rule(rule: ReplyRule, precise: str) -> Finding:

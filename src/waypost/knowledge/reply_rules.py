@@ -112,11 +112,11 @@ class ReplyRule:
         enhanced: EnhancedStatus | None,
         stage: Stage | None,
     ) -> bool:
-        """Whether everything but the words agrees. A code that is not known stands in no row's way.
+        """Whether everything but the words agrees; a row that asks for a code wants it known.
 
         `around` is the report that the text was quoted in, if it was, in lower case.
         """
-        if self.codes and code is not None and not {str(code), f"{code // 100}yz"} & {*self.codes}:
+        if self.codes and not {str(code), f"{(code or 0) // 100}yz"} & {*self.codes}:
             return False
         if self.enhanced and not _names(self.enhanced, enhanced):
             return False
