@@ -1,8 +1,8 @@
 """Reads what programs print: exceptions of Python, PHP, Node, Java, .NET, Go and Ruby, curl, msmtp.
 
-Many quote the server: `(535, b'5.7.8 ...')`, `with message "554 ..."`, `responseCode: 550`. The quoted
-reply is what counts then; the exception's own words tell the step. Where no server has said anything,
-the table of programs' texts knows the cause.
+Many quote the server: `(535, b'5.7.8 ...')`, `with message "554 ..."`, `responseCode: 550`. The
+quoted reply is what counts then; the exception's own words tell the step. Where no server has said
+anything, the table of programs' texts knows the cause.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ from waypost.mail.encoded_words import displayable
 from waypost.smtp.reply import EnhancedStatus
 
 _PYTHON_REPLY: Final = re.compile(
-    r"\((?P<code>[245]\d\d), {0,2}b?(?P<quote>['\"])(?P<text>.{0,2000}?)(?P=quote)(?:, ['\"](?P<address>[^'\"]{0,320})['\"])?\)",
+    r"\((?P<code>[245]\d\d), {0,2}b?(?P<quote>['\"])(?P<text>.{0,2000}?)(?P=quote)"
+    r"(?:, ['\"](?P<address>[^'\"]{0,320})['\"])?\)",
     re.DOTALL,
 )
 _PYTHON_RECIPIENT: Final = re.compile(r"['\"](?P<address>[^'\"\s]{1,320})['\"]: {0,2}\($")
@@ -29,21 +30,40 @@ _QUOTES: Final = tuple(
         r"with message:? [\"'](?P<text>[245]\d\d.{0,2000}?)[\"'](?:\.|,|$|\s)",
         r"\bresponse: ['\"`](?P<text>[245]\d\d.{0,2000}?)['\"`]\s*(?:,|\}|$)",
         r"server response was: (?P<text>[^\n]{3,2000})",
-        r"(?:server message|remote server|server said|server replied|server returned|server responded|smtp server response|response from server|returned)[: ]{1,3}['\"]?(?P<text>[245]\d\d[- ][^\n]{0,2000})",
-        r"(?:invalid login|message failed|mail command failed|rejected|recipient command failed|command failed|error|exception|failure)[^\n]{0,40}?: (?P<text>[245]\d\d[- ](?:[^\n]|\n[ \t]*[245]\d\d[- ]){0,2000})",
+        r"(?:server message|remote server|smtp server response|response from server|returned"
+        r"|server (?:said|replied|returned|responded))[: ]{1,3}['\"]?"
+        r"(?P<text>[245]\d\d[- ][^\n]{0,2000})",
+        r"(?:invalid login|message failed|mail command failed|rejected|recipient command failed"
+        r"|command failed|error|exception|failure)[^\n]{0,40}?: "
+        r"(?P<text>[245]\d\d[- ](?:[^\n]|\n[ \t]*[245]\d\d[- ]){0,2000})",
     )
-)  # fmt: skip
+)
 _PHPMAILER: Final = re.compile(
-    r"(?:Detail: (?P<detail>[^\n]{0,1000}?))?\s{0,3}SMTP code: (?P<code>\d{3})(?: Additional SMTP info: (?P<more>[^\n]{0,1000}))?"
+    r"SMTP code: (?P<code>\d{3})(?: Additional SMTP info: (?P<more>[^\n]{0,1000}))?"
 )
 _GOT_CODE: Final = re.compile(r"got (?:code )?[\"'](?P<code>[245]\d\d)[\"']")
 _RESPONSE_CODE: Final = re.compile(
     r"responseCode: (?P<code>[245]\d\d)|statusCode[:=] ?(?P<other>\w+)"
 )
 _LANGUAGES: Final = (
-    ("python", r"smtplib|Traceback \(most recent|aiosmtplib|socket\.gaierror|_ssl\.c:|\[Errno |\[SSL|django|Python"),
-    ("node", r"code: '[A-Z]|responseCode|nodemailer|\bat .+\.js:\d|E(?:AUTH|SOCKET|CONNECTION|ENVELOPE|TIMEDOUT|DNS|TLS|PROTOCOL)\b|node:internal|ERR_[A-Z]"),
-    ("php", r"PHPMailer|Swift_|Symfony|stream_socket|mail\(\)|php|fsockopen|Expected response code"),
+    (
+        "python",
+        (
+            r"smtplib|Traceback \(most recent|aiosmtplib|socket\.gaierror|_ssl\.c:|\[Errno |\[SSL"
+            r"|django|Python"
+        ),
+    ),
+    (
+        "node",
+        (
+            r"code: '[A-Z]|responseCode|nodemailer|\bat .+\.js:\d|node:internal|ERR_[A-Z]"
+            r"|E(?:AUTH|SOCKET|CONNECTION|ENVELOPE|TIMEDOUT|DNS|TLS|PROTOCOL|CONNREFUSED)\b"
+        ),
+    ),
+    (
+        "php",
+        r"PHPMailer|Swift_|Symfony|stream_socket|mail\(\)|php|fsockopen|Expected response code",
+    ),
     ("java", r"\bjavax?\.|jakarta\.|com\.sun\.mail|\bat [\w.$]+\([\w.]+\.java"),
     ("dotnet", r"System\.|MailKit|SmtpException|Microsoft\."),
     ("ruby", r"Net::|\.rb:\d|OpenSSL::SSL"),
@@ -52,7 +72,7 @@ _LANGUAGES: Final = (
     ("msmtp", r"msmtp: "),
     ("swaks", r"=== Trying|\*\*\* (?:Error|Remote)"),
     ("openssl", r"CONNECTED\(|verify error:num|:error:[0-9A-F]{8}:|s_client"),
-)  # fmt: skip
+)
 _PATTERNS: Final = tuple((name, re.compile(pattern)) for name, pattern in _LANGUAGES)
 
 
@@ -103,7 +123,8 @@ def _replies(text: str) -> list[tuple[int | None, str, str]]:
         return found
     php = _PHPMAILER.search(text)
     if php is not None:
-        words = " ".join(part for part in (php["more"], php["detail"]) if part)
+        detail = text[max(0, php.start() - 1000) : php.start()].rpartition("Detail: ")
+        words = " ".join(part for part in (php["more"], detail[2] if detail[1] else "") if part)
         return [(int(php["code"]), words.strip(), "")]
     for pattern in _QUOTES:
         quoted = pattern.search(text[:20_000])
@@ -136,14 +157,32 @@ def _stage(row: ProgramText | None) -> Stage | None:
 
 
 _STEP_WORDS: Final = (
-    ("auth", r"SMTPAuthenticationError|EAUTH|AUTH (?:PLAIN|LOGIN|XOAUTH2|CRAM)|AuthenticationFailed|uthenticat|Invalid login|Login denied"),
-    ("mail", r"SMTPSenderRefused|MAIL FROM|Mail command failed|SMTPSenderFailed|EENVELOPE.{0,200}MAIL|following From address failed"),
-    ("rcpt", r"SMTPRecipientsRefused|RCPT TO|recipients? (?:were|was|failed)|SMTPAddressFailed|FailedRecipient|SMTP Error: The following recipients|Recipient command failed"),
-    ("content", r"SMTPDataError|Message failed|data not accepted|end of data|DATA END|SMTPSendFailed"),
+    (
+        "auth",
+        (
+            r"SMTPAuthenticationError|EAUTH|AUTH (?:PLAIN|LOGIN|XOAUTH2|CRAM)|AuthenticationFailed"
+            r"|uthenticat|Invalid login|Login denied"
+        ),
+    ),
+    (
+        "mail",
+        (
+            r"SMTPSenderRefused|MAIL FROM|Mail command failed|SMTPSenderFailed"
+            r"|EENVELOPE.{0,200}MAIL|following From address failed"
+        ),
+    ),
+    (
+        "rcpt",
+        (
+            r"SMTPRecipientsRefused|RCPT TO|recipients? (?:were|was|failed)|SMTPAddressFailed"
+            r"|FailedRecipient|SMTP Error: The following recipients|Recipient command failed"
+        ),
+    ),
+    ("content", r"SMTPDataError|Message failed|data not accepted|end of data|SMTPSendFailed"),
     ("ehlo", r"SMTPHeloError|EHLO command failed|HELO"),
     ("starttls", r"STARTTLS"),
     ("greeting", r"SMTPConnectError|greeting|command: 'CONN'"),
-)  # fmt: skip
+)
 _STEPS: Final = tuple((STAGES[name], re.compile(pattern)) for name, pattern in _STEP_WORDS)
 
 

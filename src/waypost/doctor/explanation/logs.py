@@ -22,30 +22,36 @@ MAXIMUM_LINES: Final = 2000
 MAXIMUM_LINE: Final = 4000
 
 _POSTFIX: Final = re.compile(
-    r"(?:postfix[\w.-]{0,30}/(?:[\w-]{1,20}/)?(?P<daemon>[a-z]{2,12})\[\d{1,10}\]: |\b(?P<queue>[0-9A-F]{6,15}|[0-9A-Za-z]{10,20}): (?=to=<))(?P<rest>.*)"
+    r"postfix[\w.-]{0,30}/(?:[\w-]{1,20}/)?(?P<daemon>[a-z]{2,12})\[\d{1,10}\]: (?P<rest>.*)"
 )
+_POSTFIX_BARE: Final = re.compile(r"\b[0-9A-Za-z]{6,20}: (?P<rest>to=<.*\bstatus=.*)")
+"""Without the program's name, as people paste it."""
 _STATUS: Final = re.compile(
     r"\bstatus=(?P<status>sent|deferred|bounced|expired|deliverable|undeliverable)\b ?(?P<why>.*)"
 )
 _REJECT: Final = re.compile(
-    r"\b(?:NOQUEUE|[0-9A-Za-z]{6,20}): (?:milter-)?(?:reject|reject_warning|discard|hold): (?P<what>\S+) from (?P<client>[^\s\[]{0,255}\[[^\]\s]{0,60}\])(?::\d+)?: (?P<why>.*)"
+    r"\b(?:NOQUEUE|[0-9A-Za-z]{6,20}): (?:milter-)?(?:reject|reject_warning|discard|hold): "
+    r"(?P<what>\S+) from (?P<client>[^\s\[]{0,255}\[[^\]\s]{0,60}\])(?::\d+)?: (?P<why>.*)"
 )
 _PAIR: Final = re.compile(r"\b(to|orig_to|from|relay|dsn)=<?([^,>;]{0,400})>?")
 _TAIL: Final = re.compile(r"; from=<.{0,400}$")
 _SAID: Final = re.compile(
-    r"(?:host |connect to )?(?P<host>[A-Za-z0-9._-]{1,255})\[(?P<ip>[0-9A-Fa-f:.]{2,45}|private[^\]]{0,60})\]"
+    r"(?:host |connect to )?(?P<host>[A-Za-z0-9._-]{1,255})"
+    r"\[(?P<ip>[0-9A-Fa-f:.]{2,45}|private[^\]]{0,60})\]"
 )
 
 _EXIM: Final = re.compile(
-    r"(?:^|\s)(?P<flag>\*\*|==|=>|->|\*>) (?P<address>[^\s]{1,320}@[^\s]{1,255}|[\w.+-]{1,64})(?: <[^>]{0,320}>)?(?P<frame>(?: [A-Z]{1,4}=(?:\"[^\"]*\"|\S+)){0,20})(?P<rest>.*)"
+    r"(?:^|\s)(?P<flag>\*\*|==|=>|->|\*>) (?P<address>[^\s]{1,320})(?: <[^>]{0,320}>)?(?P<rest>.*)"
 )
+_EXIM_FRAME: Final = re.compile(r"(?: [A-Z]{1,4}=(?:\"[^\"]{0,300}\"|\S{1,300})){1,20}")
 _EXIM_REJECTED: Final = re.compile(
-    r"(?:^|\s)(?:H=(?P<client>.{1,300}?) )?(?:F=<[^>]{0,320}> )?(?:(?:temporarily )?rejected (?P<what>[A-Za-z ]{2,30}?)(?: <?(?P<address>[^\s<>:]{1,320})>?)?: (?P<why>.*))"
+    r"\brejected (?P<what>[A-Za-z ]{2,30}?)(?: <?(?P<address>[^\s<>:]{1,320})>?)?: (?P<why>.*)"
 )
 _EXIM_HOST: Final = re.compile(r"\bH=(?P<host>[\w.-]{1,255})")
 
 _SENDMAIL: Final = re.compile(
-    r"(?P<id>[0-9A-Za-z]{10,20}): (?P<rest>(?:to=|ruleset=|from=|SYSERR|lost input|timeout waiting|collect:|STARTTLS|AUTH=).*)"
+    r"\b[0-9A-Za-z]{10,20}: (?:to=|ruleset=|from=|SYSERR|lost input|timeout waiting|collect:"
+    r"|STARTTLS|AUTH=)"
 )
 _STAT: Final = re.compile(r"\bstat=(?P<stat>.*)")
 _SENDMAIL_REJECT: Final = re.compile(r"\breject=(?P<why>.*)")
@@ -68,8 +74,8 @@ _WHATS: Final[dict[str, Stage]] = {
 def heard_in_log(text: str) -> tuple[Heard, ...]:
     """What lines of a log tell; () where the text is no log. Failures come before deliveries."""
     found: list[Heard] = []
-    for line in text.split("\n", MAXIMUM_LINES)[:MAXIMUM_LINES]:
-        line = line[:MAXIMUM_LINE].strip()
+    for whole in text.split("\n", MAXIMUM_LINES)[:MAXIMUM_LINES]:
+        line = whole[:MAXIMUM_LINE].strip()
         for reader in _READERS:
             one = reader(line)
             if one is not None:
@@ -81,7 +87,7 @@ def heard_in_log(text: str) -> tuple[Heard, ...]:
 
 
 def _of_postfix(line: str) -> Heard | None:
-    found = _POSTFIX.search(line)
+    found = _POSTFIX.search(line) or _POSTFIX_BARE.search(line)
     rejected = _REJECT.search(line)
     if found is None and rejected is None:
         return None
@@ -94,13 +100,13 @@ def _of_postfix(line: str) -> Heard | None:
         )  # fmt: skip
     assert found is not None
     rest = found["rest"]
+    daemon = found["daemon"] if found.re is _POSTFIX else "smtp"
     status = _STATUS.search(rest)
     if status is None:
-        return _of_postfix_daemon(line, found["daemon"] or "", rest)
+        return _of_postfix_daemon(line, daemon, rest)
     why = status["why"].strip().removeprefix("(").removesuffix(")")
     host = _SAID.search(why) or _SAID.search(pairs.get("relay", ""))
     asked = host["host"] if host is not None else ""
-    daemon = found["daemon"] or "smtp"
     said = " said: " in why or "refused to talk to me" in why
     side: Side = "recipient" if said or status["status"] == "sent" else "network"
     if daemon in _OWN:
@@ -150,35 +156,36 @@ _TROUBLE: Final = re.compile(
 
 
 def _of_exim(line: str) -> Heard | None:
-    rejected = _EXIM_REJECTED.search(line)
-    if rejected is not None and ("rejected " in line) and ("H=" in line or "F=<" in line):
-        what = rejected["what"].strip().split()[-1].lower()
-        return Heard(
-            "log", line[:MAXIMUM_EVIDENCE], rejected["why"], None, None, _WHATS.get(what), "",
-            "yours", "exim", tidied(rejected["address"] or ""),
-        )  # fmt: skip
+    if "rejected " in line and ("H=" in line or "F=<" in line):
+        rejected = _EXIM_REJECTED.search(line)
+        if rejected is not None:
+            what = rejected["what"].strip().split()[-1].lower()
+            return Heard(
+                "log", line[:MAXIMUM_EVIDENCE], rejected["why"], None, None, _WHATS.get(what), "",
+                "yours", "exim", tidied(rejected["address"] or ""),
+            )  # fmt: skip
     found = _EXIM.search(line)
-    if found is None or " R=" not in f"{found['frame']} {found['rest']}" and "T=" not in line:
-        if found is None or found["flag"] not in ("**", "=="):
-            return None
+    if found is None:
+        return None
+    if " R=" not in line and " T=" not in line and found["flag"] not in ("**", "=="):
+        return None
     delivered = found["flag"] in ("=>", "->", "*>")
     host = _EXIM_HOST.search(line)
-    why = found["rest"].strip(" :")
+    why = _EXIM_FRAME.sub("", found["rest"], count=1).strip(" :")
     why = re.sub(r"^(?:\[[0-9A-Fa-f.:]{2,45}\](?::\d+)?)?[: ]{0,3}", "", why)
-    why = re.sub(r"^(?:[A-Z]{1,4}=(?:\"[^\"]*\"|\S+) ?){1,20}:? ?", "", why)
     why = re.sub(r"^defer \(-?\d+\)(?: H=\S+ \[[^\]]{0,60}\](?::\d+)?)?:? ?", "", why)
-    said = "SMTP error from remote" in why
-    side: Side = "recipient" if said else "network" if host is not None else "yours"
+    side: Side = "network" if host is not None else "yours"
+    if "SMTP error from remote" in why or delivered:
+        side = "recipient"
     return Heard(
-        "log", line[:MAXIMUM_EVIDENCE], why or ("250 OK" if delivered else line), None, None,
+        "log", line[:MAXIMUM_EVIDENCE], why or line, None, None,
         stage_in(why), host["host"] if host is not None else "", side, "exim",
         tidied(found["address"]), delivered,
     )  # fmt: skip
 
 
 def _of_sendmail(line: str) -> Heard | None:
-    found = _SENDMAIL.search(line)
-    if found is None:
+    if _SENDMAIL.search(line) is None:
         return None
     pairs = dict(_PAIR.findall(line))
     rejected = _SENDMAIL_REJECT.search(line)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from waypost.doctor.explanation.answer import UNDERSTOOD, Answer, Finding, NothingKnown
 from waypost.doctor.explanation.heard import MAXIMUM_TEXT, Heard
@@ -16,6 +16,9 @@ from waypost.doctor.explanation.wording import codes_known, finding_of
 from waypost.knowledge.classification import Classification, classify_text
 from waypost.knowledge.reply_contexts import stage_in
 from waypost.smtp.reply import EnhancedStatus
+
+if TYPE_CHECKING:
+    from waypost.mail.bounce.report import Action
 
 _CODES: Final = re.compile(
     r"[\s#(\[<\"']{0,8}(?:(?P<code>\d{3})(?:[\s-]{1,4}|$))?#?(?P<enhanced>\d\.\d{1,3}\.\d{1,3})?[\s)\]>\"'.:,;-]{0,8}"
@@ -63,7 +66,22 @@ def _events(text: str) -> Answer | None:
         return None
     from waypost.doctor.explanation.events import heard_in_events
 
-    return _answer([(heard, _judged(heard)) for heard in heard_in_events(text)])
+    heards = heard_in_events(text)
+    answer = _answer([(heard, _judged(heard)) for heard in heards])
+    if answer is None:
+        return None
+    from waypost.mail.bounce.report import ReportedRecipient
+
+    recipients = []
+    for heard, finding in zip(heards, answer.findings, strict=True):
+        passed = heard.delivered or finding.reason == "complaint"
+        outcome: Action = "delivered" if passed else "failed"
+        if finding.kind == "temporary":
+            outcome = "delayed"
+        status = str(heard.enhanced) if heard.enhanced is not None else ""
+        one = ReportedRecipient(heard.recipient, "", outcome, status, heard.words)
+        recipients.append((one, finding))
+    return replace(answer, recipients=tuple(recipients))
 
 
 def _log(text: str) -> Answer | None:

@@ -20,21 +20,26 @@ MAXIMUM_LINES: Final = 5000
 MAXIMUM_LINE: Final = 2000
 
 _VERBS: Final = r"EHLO|HELO|LHLO|STARTTLS|AUTH|MAIL FROM|RCPT TO|DATA|BDAT|QUIT|RSET|NOOP|VRFY"
-_STAMP: Final = r"(?:\[?\d{4}-\d\d-\d\d[T ][\d:.,Z+-]{5,20}\]?\s{1,4}|\d\d:\d\d:\d\d[.\d]{0,7}\s{1,4}|-?\d{1,6}\.\d{1,6}\s{1,4})?"
+_STAMP: Final = (
+    r"(?:\[?\d{4}-\d\d-\d\d[T ][\d:.,Z+-]{5,20}\]?\s{1,4}|\d\d:\d\d:\d\d[.\d]{0,7}\s{1,4}"
+    r"|-?\d{1,6}\.\d{1,6}\s{1,4})?"
+)
 _SERVER: Final = re.compile(
-    rf"(?i)^\s{{0,8}}{_STAMP}(?:<\s?-|<~|<\*\*|<<<?|<=|<--|<(?=\s?\d)|s:|server(?: ?-> ?client)?:|they\b|reply:\s?b?['\"]|"
-    rf"smtp <<|in:(?=\s*\d)|received:?|recv:?|remote:|r:)\s{{0,4}}(?P<said>[2345]\d\d(?:[ -].*)?)$"
+    rf"(?i)^\s{{0,8}}{_STAMP}(?:<\s?-|<~|<\*\*|<<<?|<=|<--|<(?=\s?\d)|s:|server(?: ?-> ?client)?:"
+    rf"|they\b|smtp <<|in:(?=\s*\d)|received:?|recv:?|remote:|r:)"
+    rf"\s{{0,4}}(?P<said>[2345]\d\d(?:[ -].*)?)$"
 )
 _CLIENT: Final = re.compile(
-    rf"(?i)^\s{{0,8}}{_STAMP}(?:-\s?>|~>|\*\*>|>>>?|=>|-->|>|c:|client(?: ?-> ?server)?:|we\b|send:\s?['\"]?b?['\"]?|smtp >>|sent:?|out:|l:)"
-    rf"\s{{0,4}}(?P<said>\S.*)$"
+    rf"(?i)^\s{{0,8}}{_STAMP}(?:-\s?>|~>|\*\*>|>>>?|=>|-->|>|c:|client(?: ?-> ?server)?:|we\b"
+    rf"|send:\s?['\"]?b?['\"]?|smtp >>|sent:?|out:|l:)\s{{0,4}}(?P<said>\S.*)$"
 )
 _BARE_REPLY: Final = re.compile(r"^\s{0,4}(?P<said>[2345]\d\d(?:[ -].*)?)$")
 _BARE_COMMAND: Final = re.compile(rf"(?i)^\s{{0,4}}(?P<said>(?:{_VERBS})\b.*)$")
 _RETCODE: Final = re.compile(r"reply: retcode \((\d{3})\); Msg: b?(['\"])(.*)\2")
 _STAGES: Final[dict[str, Stage]] = {
     "": "greeting", "EHLO": "ehlo", "HELO": "ehlo", "LHLO": "ehlo", "STARTTLS": "starttls",
-    "AUTH": "auth", "MAIL": "mail", "RCPT": "rcpt", "DATA": "data", "BDAT": "content", ".": "content",
+    "AUTH": "auth", "MAIL": "mail", "RCPT": "rcpt", "DATA": "data", "BDAT": "content",
+    ".": "content",
 }  # fmt: skip
 
 
@@ -96,7 +101,8 @@ def _turns(lines: Sequence[str]) -> tuple[list[Turn], int]:
     """The replies with their commands, and how many lines are of a session at all."""
     turns: list[Turn] = []
     command, verb, ended = "", "", False
-    code, texts = 0, []
+    code = 0
+    texts: list[str] = []
     spoken = 0
     for who, said in _spoken(lines):
         spoken += 1

@@ -11,6 +11,7 @@ the postmaster who may be asked.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -23,6 +24,8 @@ from waypost.mail.bounce.steps import host_in, step_in
 from waypost.mail.bounce.structure import MAXIMUM_LINE
 
 MAXIMUM_LINES: Final = 2000
+MAXIMUM_MENTIONS: Final = 3
+"""Times that words about the same recipient are looked for."""
 LONGEST_BLOCK: Final = 30
 """Lines about one recipient."""
 
@@ -111,19 +114,28 @@ def read_notice(text: str, hints: Hints) -> tuple[ReportedRecipient, ...]:
     entries = _entries(lines, exchanges, hints)
     delayed = _is_delay(text, hints.subject)
     found: dict[str, ReportedRecipient] = {}
-    for number, entry in enumerate(entries):
-        nexts = [
-            other.line
-            for other in entries[number + 1 :]
-            if other.line > entry.line and other.address.lower() != entry.address.lower()
-        ]
-        one = _reported(entry, lines, min(nexts, default=len(lines)), exchanges, delayed=delayed)
+    asked: Counter[str] = Counter()
+    for entry, end in zip(entries, _ends(entries, len(lines)), strict=True):
+        asked[entry.address.lower()] += 1
+        if asked[entry.address.lower()] > MAXIMUM_MENTIONS:
+            continue
+        one = _reported(entry, lines, end, exchanges, delayed=delayed)
         known = found.get(one.address.lower())
         if known is None or (len(known.diagnostic) < 4 <= len(one.diagnostic)):
             found[one.address.lower()] = one
         if len(found) >= MAXIMUM_RECIPIENTS:
             break
     return tuple(found.values())
+
+
+def _ends(entries: Sequence[_Entry], last: int) -> list[int]:
+    """For each entry the line of the next that is about another recipient."""
+    ends = [last] * len(entries)
+    for number in range(len(entries) - 2, -1, -1):
+        here, after = entries[number], entries[number + 1]
+        other = after.address.lower() != here.address.lower() and after.line > here.line
+        ends[number] = after.line if other else ends[number + 1]
+    return ends
 
 
 def heard_in(text: str) -> ReportedRecipient | None:
