@@ -92,6 +92,37 @@ def test_starttls_and_a_login_are_stages_of_their_own(tmp_path: Path) -> None:
         assert insecure.code == 0
 
 
+@pytest.mark.parametrize(
+    ("answers", "says"),
+    [
+        ({"STARTTLS": b"454 4.7.0 not now\r\n"}, "lost at tls: the server said 454 4.7.0 not now"),
+        ({"AUTH": b"535 5.7.8 no\r\n"}, "lost at auth: the server said 535 5.7.8 no"),
+        ({"AUTH": b"354 what\r\n"}, "lost at auth: the server said 354 what"),
+        ({"AUTH": b"334 no base64!\r\n"}, "lost at auth: the server's challenge is not base64"),
+        (
+            {"EHLO": b"250-scripted.example\r\n250-STARTTLS\r\n250 AUTH XOAUTH2\r\n"},
+            "lost at auth: no usable AUTH mechanism",
+        ),
+        ({"EHLO": b"250 scripted.example\r\n"}, "lost at tls: the server does not offer STARTTLS"),
+    ],
+)
+def test_a_login_that_fails_is_a_loss_with_its_cause(
+    answers: dict[str, bytes], says: str, tmp_path: Path
+) -> None:
+    context, authority = server_context(tmp_path)
+    ordinary = {
+        "EHLO": b"250-scripted.example\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n",
+        "STARTTLS": b"220 go\r\n",
+        "*": b"501 5.7.0 cancelled\r\n",
+    }
+    with ScriptedServer({**ordinary, **answers}, tls=context) as server:
+        target = f"smtp://joe:hush@localhost:{server.port}?ca_file={authority}"
+        ran = Ran(target, "--count", "1")
+    assert says in ran.out
+    assert ran.code == 1
+    assert "hush" not in ran.out
+
+
 def test_implicit_tls(tmp_path: Path) -> None:
     context, authority = server_context(tmp_path)
     with ScriptedServer(tls=context, implicit=True) as server:
@@ -114,6 +145,7 @@ def test_ipv6() -> None:
         ({"": b"421 4.3.2 closing\r\n"}, 1, "lost at greeting: the server said 421 4.3.2 closing"),
         ({"": DROP}, 69, "lost at greeting: the server closed the connection"),
         ({"": b""}, 69, "lost at greeting: no answer within 0.5 seconds"),
+        ({"": b"354 go on\r\n"}, 1, "lost at greeting: the server said 354 go on"),
         ({"": b"HTTP/1.1 400 Bad\r\n"}, 69, "lost at greeting: the server sent what is no SMTP"),
         ({"EHLO": b"250-x\r\n" * 5000}, 69, "lost at ehlo: the server sent what is no SMTP"),
         ({"EHLO": b"2" * 3_000_000}, 69, "lost at ehlo: the server sent what is no SMTP"),

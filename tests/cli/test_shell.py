@@ -203,6 +203,17 @@ def test_implicit_tls(tmp_path: Path) -> None:
     assert "TLSv1.3" in ran.out
 
 
+def test_the_wrong_mode_is_told_with_what_to_do(tmp_path: Path) -> None:
+    context, _ = server_context(tmp_path)
+    with ScriptedServer() as plain, ScriptedServer(tls=context, implicit=True) as encrypted:
+        implicit = Ran(f"smtps://localhost:{plain.port}", script="NOOP\n")
+        explicit = Ran(encrypted.place, "--timeout", "0.5", script="")
+    assert implicit.code == 69
+    assert "does not speak TLS from the first byte" in implicit.out
+    assert "no answer within 0.5 seconds" in explicit.out
+    assert "465" in explicit.out or "smtps" in explicit.out
+
+
 def test_bytes_in_the_clear_behind_starttls_are_refused(tmp_path: Path) -> None:
     context, _ = server_context(tmp_path)
     with ScriptedServer({"STARTTLS": b"220 go\r\n250 injected\r\n"}, tls=context) as server:
@@ -412,6 +423,21 @@ def test_ctrl_c_leaves_a_wait_and_not_the_shell(people: list[Person]) -> None:
         person.types("/quit\n")
         assert person.ends() == 0
     assert server.heard == ["VRFY joe", "QUIT"]
+
+
+def test_ctrl_c_in_a_login_ends_the_connection(people: list[Person]) -> None:
+    """The server would take the next line for the response that it waits for."""
+    with ScriptedServer({**WITH_AUTH, "AUTH": b""}) as server:
+        person = Person(f"smtp://joe:hush@{server.place}")
+        people.append(person)
+        person.sees(r"it is ready.*\n> ")
+        person.types("AUTH PLAIN in-clear\n")
+        person.sees(r"AUTH PLAIN \[redacted\]")
+        person.types("\x03")
+        person.sees(r"the login was given up.*\(closed\)> ")
+        person.types("/quit\n")
+        assert person.ends() == 0
+    assert "hush" not in person.all
 
 
 def test_a_lost_connection_can_be_made_again(people: list[Person]) -> None:

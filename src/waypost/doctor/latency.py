@@ -17,7 +17,7 @@ from waypost.delivery.outcome import outcome_of_reply
 from waypost.delivery.route import Smarthost, TlsMode
 from waypost.doctor.fix import fix_for
 from waypost.doctor.line_connection import LineConnection, Unanswered
-from waypost.doctor.line_dialogue import AuthenticationBroken, Dialogue, mechanism_for
+from waypost.doctor.line_dialogue import AuthenticationBroken, Dialogue, is_done, mechanism_for
 from waypost.doctor.line_opening import REASONS, StageFailed, World, open_lines
 from waypost.smtp.auth import AuthenticationFailure
 from waypost.smtp.client_transaction import Transaction, mail_command, rcpt_command
@@ -105,7 +105,8 @@ async def measure(settings: LatencySettings, world: World, number: int = 1) -> M
         text = f"{fault.reason}; the server said {fault.reply}"
         loss = session.loss("authentication-refused", text, answered=True)
     except _Refused as fault:
-        reason = outcome_of_reply(session.stage, fault.reply, "smarthost").reason
+        stage = "starttls" if session.stage == "tls" else session.stage
+        reason = outcome_of_reply(stage, fault.reply, "smarthost").reason or "protocol-error"
         loss = session.loss(reason, f"the server said {fault.reply}", answered=True)
     except _NoTls:
         text = "the server does not offer STARTTLS, and the target asks for TLS"
@@ -152,7 +153,7 @@ class _Session:
         self.tls = str(opened.tls or "")
         dialogue = Dialogue(opened.connection, settings.seconds)
         with self._timed("greeting"):
-            _positive(await dialogue.greeting())
+            _done(await dialogue.greeting())
         self._spoken = True
         capabilities = await self._hello(dialogue)
         if hop.tls in (TlsMode.REQUIRED, TlsMode.OPPORTUNISTIC):
@@ -162,7 +163,7 @@ class _Session:
                 mechanism = mechanism_for(
                     hop, capabilities, settings.nonce(), encrypted=bool(self.tls)
                 )
-                _positive(await dialogue.authenticate(mechanism))
+                _done(await dialogue.authenticate(mechanism))
         if settings.recipient is not None:
             await self._transaction(dialogue, settings.recipient, capabilities)
 
@@ -194,9 +195,9 @@ class _Session:
         with self._timed("ehlo"):
             answer = await dialogue.ask(f"EHLO {name}")
             if answer.code in _NO_EHLO:
-                _positive(await dialogue.ask(f"HELO {name}"))
+                _done(await dialogue.ask(f"HELO {name}"))
                 return Capabilities()
-            return Capabilities.parse(_positive(answer))
+            return Capabilities.parse(_done(answer))
 
     async def _start_tls(self, dialogue: Dialogue, capabilities: Capabilities) -> Capabilities:
         hop = self._settings.hop
@@ -218,15 +219,15 @@ class _Session:
         recipient = Recipient(address)
         transaction = Transaction(Envelope(self._settings.sender, (recipient,)), size=0)
         with self._timed("mail"):
-            _positive(await dialogue.ask(mail_command(transaction, capabilities)))
+            _done(await dialogue.ask(mail_command(transaction, capabilities)))
         with self._timed("rcpt"):
-            _positive(await dialogue.ask(rcpt_command(recipient, capabilities)))
+            _done(await dialogue.ask(rcpt_command(recipient, capabilities)))
         with suppress(Unanswered):
             await Dialogue(dialogue.connection, CLOSING_SECONDS).ask("RSET")
 
 
-def _positive(answer: Reply) -> Reply:
+def _done(answer: Reply) -> Reply:
     """The reply, if the server goes along."""
-    if not answer.is_positive:
+    if not is_done(answer):
         raise _Refused(answer)
     return answer

@@ -16,7 +16,7 @@ from waypost.delivery.outcome import outcome_of_reply
 from waypost.delivery.route import Smarthost
 from waypost.doctor.fix import fix_for
 from waypost.doctor.line_connection import LineConnection, Unanswered
-from waypost.doctor.line_dialogue import Dialogue
+from waypost.doctor.line_dialogue import Dialogue, is_done
 from waypost.doctor.line_opening import REASONS, StageFailed, World, open_lines, resolve
 
 PACE_SECONDS: Final = 0.05
@@ -138,7 +138,7 @@ class _Finding:
             dialogue = Dialogue(opened.connection, self._seconds)
             stage = "greeting"
             answer = await dialogue.greeting()
-            if answer.is_positive:
+            if is_done(answer):
                 stage = "ehlo"
                 answer = await dialogue.ask(f"EHLO {self._hostname}")
         except StageFailed as fault:
@@ -152,12 +152,12 @@ class _Finding:
             sign = "silent" if fault.why == "timeout" else "closed"
             refusal = Refusal(number, stage, sign, reason, fault.text, fix_for(reason))
         else:
-            if answer.is_positive:
+            if is_done(answer):
                 self._open.append(opened.connection)
                 self._spoken[opened.connection] = self._world.clock.monotonic()
                 await self.keep_alive(NOOP_SECONDS)
                 return None if self.alive == len(self._open) else self.lost(number)
-            reason = outcome_of_reply(stage, answer, "smarthost").reason
+            reason = outcome_of_reply(stage, answer, "smarthost").reason or "protocol-error"
             text = f"the server said {answer}"[:500]
             refusal = Refusal(number, stage, "reply", reason, text, fix_for(reason))
         for connection in made:
@@ -183,7 +183,7 @@ class _Finding:
             except Unanswered:
                 connection.abort()
             else:
-                if not answer.is_positive:
+                if not is_done(answer):
                     connection.abort()
 
     async def leave(self) -> None:

@@ -31,7 +31,9 @@ MAXIMUM_UNASKED: Final = 1000
 MAXIMUM_EARLY: Final = 32
 """Replies kept until somebody asks for them."""
 
-Why = Literal["timeout", "closed", "reset", "not-smtp", "injection", "endless"]
+Why = Literal["timeout", "closed", "reset", "not-smtp", "not-tls", "injection", "endless"]
+"""not-tls: it spoke in the clear where TLS from the first byte was due. injection: it spoke in the
+clear behind its 220 to STARTTLS. endless: it does not stop talking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,7 @@ class LineConnection(asyncio.Protocol):
         self._owed = 0
         """Replies that are due to lines which nobody waits for any more."""
         self._greeted = False
+        self._said = False
         self._since_said = 0
         self._heard_since_said = 0
         self._drained = asyncio.Event()
@@ -161,6 +164,7 @@ class LineConnection(asyncio.Protocol):
 
     def say(self, data: bytes) -> None:
         """Send bytes; a line has its CRLF. Says nothing on a connection that is over."""
+        self._said = True
         self._since_said = self._heard_since_said = 0
         if self._transport is not None:
             self._transport.write(data)
@@ -213,9 +217,13 @@ class LineConnection(asyncio.Protocol):
             raise Unanswered(ended.why, ended.text)
         # One reply was due, the 220, and it has been handed out.
         if self._early or self._reader.inside or self._heard_since_said > 1:
-            text = "the server sent bytes in the clear behind its 220 to STARTTLS"
-            self._end(Ended("injection", text))
-            raise Unanswered("injection", text)
+            ended = Ended(
+                "injection", "the server sent bytes in the clear behind its 220 to STARTTLS"
+            )
+            if not self._said:
+                ended = Ended("not-tls", "the server spoke in the clear where TLS was due")
+            self._end(ended)
+            raise Unanswered(ended.why, ended.text)
         self._handshake = True
         try:
             async with asyncio.timeout(seconds):
@@ -226,6 +234,9 @@ class LineConnection(asyncio.Protocol):
             raise Unanswered("timeout", text) from None
         except (OSError, EOFError) as fault:
             self._end(Ended("closed", f"the TLS handshake failed: {fault}"))
+            raise
+        except asyncio.CancelledError:
+            self._end(Ended("closed", "the TLS handshake was given up"))
             raise
         finally:
             self._handshake = False

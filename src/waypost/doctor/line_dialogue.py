@@ -32,6 +32,11 @@ def _untold(_line: str) -> None:
     """For who does not look."""
 
 
+def is_done(answer: Reply) -> bool:
+    """2yz. What is positive and not done, 3yz, is no answer to any of these lines but AUTH."""
+    return 200 <= answer.code < 300
+
+
 class AuthenticationBroken(Exception):
     """Our side does not go on, or does not believe the server. `reply` is what it said last."""
 
@@ -83,7 +88,7 @@ class Dialogue:
                 answer = await self.ask("*")
                 raise AuthenticationBroken(exchange.reason or "the exchange was cancelled", answer)
             answer = await self.ask(line, REDACTED)
-        if answer.is_positive:
+        if is_done(answer):
             doubt = exchange.doubt()
             if doubt is not None:
                 raise AuthenticationBroken(doubt, answer)

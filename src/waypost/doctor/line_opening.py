@@ -15,6 +15,7 @@ from typing import Final, Literal
 from waypost.delivery.outcome import reason_of_error
 from waypost.delivery.route import Smarthost, TlsMode
 from waypost.doctor.line_connection import LineConnection, Unanswered
+from waypost.knowledge.tls_faults import fault_of_handshake
 from waypost.net.clock import Clock
 from waypost.net.happy_eyeballs import ConnectFailure, connect_first
 from waypost.net.happy_eyeballs import Target as Address
@@ -26,7 +27,7 @@ OpeningStage = Literal["dns", "connect", "tls"]
 
 REASONS: Final = {
     "timeout": "timeout", "closed": "connection-lost", "reset": "connection-lost",
-    "not-smtp": "not-smtp", "injection": "not-smtp", "endless": "not-smtp",
+    "not-smtp": "not-smtp", "not-tls": "tls-failed", "injection": "not-smtp", "endless": "not-smtp",
 }  # fmt: skip
 """What it means for delivery that no reply came (outcomes.toml), by LineConnection's why."""
 
@@ -140,7 +141,10 @@ async def secure(
     try:
         await connection.start_tls(network, tls_context(hop), name, seconds)
     except Unanswered as fault:
-        raise StageFailed("tls", fault.text, REASONS[fault.why]) from fault
+        known = fault_of_handshake("WRONG_VERSION_NUMBER") if fault.why == "not-tls" else None
+        text = fault.text if known is None else known.text
+        fix = "" if known is None else known.fix
+        raise StageFailed("tls", text, REASONS[fault.why], fix) from fault
     except (OSError, EOFError) as fault:
         problem = explain_tls_error(fault, name)
         raise StageFailed("tls", problem.text, reason_of_error(fault), problem.fix) from fault

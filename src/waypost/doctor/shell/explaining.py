@@ -23,6 +23,11 @@ GREETING: Final = ""
 CONTENT: Final = "."
 """Stands for the verb of the content's end."""
 
+SILENT_PORT: Final = (
+    "a port with TLS from the first byte, as 465 is, says nothing in the clear: try smtps://"
+)
+"""What else it may mean that there is no greeting."""
+
 _DONE: Final[Mapping[str, str]] = {
     GREETING: "it is ready: greet it with EHLO NAME, or /hello",
     "EHLO": "greeted; this is what it offers",

@@ -12,8 +12,8 @@ from typing import Final
 from waypost.delivery.route import Smarthost
 from waypost.doctor.fix import fix_for
 from waypost.doctor.line_connection import Ended, Heard, Line, LineConnection, NotAReply, Unanswered
-from waypost.doctor.line_dialogue import CHALLENGE
-from waypost.doctor.line_opening import StageFailed, World
+from waypost.doctor.line_dialogue import CHALLENGE, is_done
+from waypost.doctor.line_opening import REASONS, StageFailed, World
 from waypost.doctor.shell import explaining
 from waypost.doctor.shell.content import Content
 from waypost.doctor.shell.entries import Entry, Kind, Transcript
@@ -151,7 +151,7 @@ class Hearing:
             self._failed = answer.code >= 400
         if len(self.timings) < MAXIMUM_TIMINGS:
             self.timings.append((said, took, answer.code))
-        if verb in ("EHLO", "HELO") and answer.is_positive:
+        if verb in ("EHLO", "HELO") and is_done(answer):
             self.capabilities = Capabilities.parse(answer) if verb == "EHLO" else Capabilities()
         words = explaining.reply_words(verb, answer)
         self.say("explanation", f"{words}; {took * 1000:.1f} ms")
@@ -195,11 +195,17 @@ class Hearing:
 
     def _unanswered(self, fault: Unanswered) -> None:
         self._failed = True
+        greeting = self._asking == explaining.GREETING
         if fault.why == "timeout":
             self._trouble(f"{fault.text}; the connection is still there")
-            return
-        self._trouble(fault.text)
-        self._lost()
+        else:
+            self._trouble(fault.text)
+            self._lost()
+        if greeting:
+            stage = "greeting" if fault.why == "timeout" else ""
+            self.say("explanation", fix_for(REASONS[fault.why], self.hop.host, stage))
+            if self.tls is None:
+                self.say("explanation", explaining.SILENT_PORT)
 
     def _stage_failed(self, fault: StageFailed) -> None:
         self._failed = True
@@ -209,9 +215,9 @@ class Hearing:
             self.say("explanation", fix)
 
     def _drop(self, text: str) -> None:
-        self._trouble(text)
         if self._connection is not None:
             self._connection.abort()
+        self._trouble(text)
         self._lost()
 
     def _lost(self) -> None:

@@ -5,6 +5,7 @@ A login asks for its secret by returning LoginWanted, as only the face can ask w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -70,6 +71,8 @@ class Logins(Hearing):
             self._trouble("there is no connection; /reconnect makes a new one")
             return None
         offered = self.capabilities.auth if self.capabilities is not None else ()
+        given = self.hop.credentials
+        mechanism = mechanism or (given.mechanism if given is not None else "") or ""
         if not mechanism:
             mechanism = next((name for name in KNOWN_MECHANISMS if name in offered), "")
             if not mechanism:
@@ -84,7 +87,6 @@ class Logins(Hearing):
         if not self._may_show(mechanism, in_clear=in_clear):
             return None
         wanted = LoginWanted(mechanism, in_clear)
-        given = self.hop.credentials
         if given is None:
             return wanted
         await self.log_in(wanted, given.user, given.password)
@@ -120,6 +122,9 @@ class Logins(Hearing):
             self._failed = True
             self._trouble(broken.reason)
             return
+        except asyncio.CancelledError:
+            self._drop("the login was given up in its midst, so the connection is cut")
+            raise
         finally:
             self._secret_replies = False
         self._answered("AUTH", f"AUTH {mechanism.name}", answer, begun)

@@ -94,6 +94,7 @@ class Terminal:
         self._history = history
         self._session: ShellSession | None = None
         self._prompt: str | None = None
+        self._asking = False
         self._lock = threading.Lock()
         self._found: list[str] = []
         self._readline = _readline()
@@ -129,9 +130,10 @@ class Terminal:
             for line in _for_terminal(entry):
                 sys.stdout.write(f"{line}\n")
             if prompt is not None:
-                assert self._session is not None, "there is a prompt"
+                if self._session is not None and not self._asking:
+                    prompt = self._session.prompt
                 typed = self._readline.get_line_buffer() if self._readline is not None else ""
-                sys.stdout.write(f"{self._session.prompt}{typed}")
+                sys.stdout.write(f"{prompt}{typed}")
             sys.stdout.flush()
 
     def line(self, prompt: str) -> str | None:
@@ -150,7 +152,11 @@ class Terminal:
 
     def login(self, secret: str) -> tuple[str, str] | None:
         """Ask for both."""
-        user = self.line("User name: ")
+        self._asking = True
+        try:
+            user = self.line("User name: ")
+        finally:
+            self._asking = False
         if not user:
             return None
         try:
