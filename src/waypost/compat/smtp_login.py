@@ -40,11 +40,11 @@ class Tokens(Protocol):
 
     username: str
 
-    def credentials(self) -> BearerToken:
-        """What to log in with."""
+    def bearer(self) -> BearerToken:
+        """User and token."""
 
-    def refused(self, credentials: BearerToken) -> None:
-        """The server refused these: give others from now on."""
+    def forget(self, bearer: BearerToken) -> None:
+        """The server refused this one: give another from now on."""
 
 
 class Authentication(Commands):
@@ -153,13 +153,13 @@ class Authentication(Commands):
             raise SMTPNotSupportedError(
                 f"the server takes no OAuth 2.0; it offers {' '.join(offered) or 'none'}"
             )
-        credentials = tokens.credentials()
+        bearer = tokens.bearer()
         try:
-            return self._mechanism(made(BearerToken(user or tokens.username, credentials.token)))
+            return self._mechanism(made(BearerToken(user or tokens.username, bearer.token)))
         except SMTPAuthenticationError:
-            tokens.refused(credentials)
-            credentials = tokens.credentials()
-        return self._mechanism(made(BearerToken(user or tokens.username, credentials.token)))
+            tokens.forget(bearer)
+            bearer = tokens.bearer()
+        return self._mechanism(made(BearerToken(user or tokens.username, bearer.token)))
 
     def _mechanism(self, mechanism: ClientMechanism) -> Reply:
         """Lead the exchange of one of our mechanisms. Raises SMTPAuthenticationError."""

@@ -61,12 +61,12 @@ def test_a_token_is_renewed_a_minute_before_it_ends() -> None:
 def test_a_token_that_was_refused_is_not_given_again() -> None:
     with token_server(token("one"), token("two")) as server:
         access = OAuth2("a@example.com", client(server))
-        first = access.credentials()
+        first = access.bearer()
         assert (first.username, first.token) == ("a@example.com", "one")
-        access.refused(first)
-        assert access.credentials().token == "two"
-        access.refused(first)  # said late, of a token that is gone: the new one stays
-        assert access.credentials().token == "two"
+        access.forget(first)
+        assert access.bearer().token == "two"
+        access.forget(first)  # said late, of a token that is gone: the new one stays
+        assert access.bearer().token == "two"
         assert len(server.asked) == 2
 
 
@@ -127,7 +127,7 @@ def test_a_service_account_signs_for_its_user() -> None:
     }
     with token_server(token("one")) as server:
         access = oauth.google_service_account("a@example.com", described, token_url=server.url)
-        assert access.credentials().token == "one"
+        assert access.bearer().token == "one"
         asked = server.asked[0]
     assert asked["grant_type"] == "urn:ietf:params:oauth:grant-type:jwt-bearer"
     head, claims, signature = asked["assertion"].split(".")
@@ -164,12 +164,8 @@ def test_what_is_no_service_account_is_said(tmp_path: Path) -> None:
 def test_microsoft_takes_an_application_or_a_user() -> None:
     with token_server(token("one")) as server:
         given = {"tenant": "t", "client_id": "id", "token_url": server.url}
-        assert (
-            oauth.microsoft("a@b.example", client_secret="s", **given).credentials().token == "one"
-        )
-        assert (
-            oauth.microsoft("a@b.example", refresh_token="r", **given).credentials().token == "one"
-        )
+        assert oauth.microsoft("a@b.example", client_secret="s", **given).bearer().token == "one"
+        assert oauth.microsoft("a@b.example", refresh_token="r", **given).bearer().token == "one"
         assert server.asked[0]["scope"] == "https://outlook.office365.com/.default"
         assert server.asked[1]["scope"] == "https://outlook.office.com/SMTP.Send offline_access"
         assert "client_secret" not in server.asked[1]
@@ -224,7 +220,7 @@ def test_nothing_shows_a_secret() -> None:
         RefreshGrant("u", "id", "topsecret", "topsecret"),
         ClientGrant("u", "id", "topsecret"),
         OAuth2("a@b.example", lambda: "topsecret"),
-        OAuth2("a@b.example", lambda: "topsecret").credentials(),
+        OAuth2("a@b.example", lambda: "topsecret").bearer(),
     ]
     assert all("topsecret" not in repr(one) for one in grants)
 
@@ -236,13 +232,13 @@ def test_own_tokens_come_from_a_function_or_a_coroutine() -> None:
     async def later() -> str:
         return "later"
 
-    assert OAuth2("a@b.example", lambda: "now").credentials().token == "now"
-    assert asyncio.run(OAuth2("a@b.example", lambda: "now").credentials_async()).token == "now"
-    assert asyncio.run(OAuth2("a@b.example", later).credentials_async()).token == "later"
+    assert OAuth2("a@b.example", lambda: "now").bearer().token == "now"
+    assert asyncio.run(OAuth2("a@b.example", lambda: "now").credentials(None)).password == "now"
+    assert asyncio.run(OAuth2("a@b.example", later).credentials(None)).password == "later"
     with pytest.raises(TokenFailure, match="use AsyncMailer"):
-        OAuth2("a@b.example", later).credentials()
+        OAuth2("a@b.example", later).bearer()
     with pytest.raises(TokenFailure, match="returned NoneType instead of a token"):
-        OAuth2("a@b.example", lambda: None).credentials()  # type: ignore[arg-type, return-value]
+        OAuth2("a@b.example", lambda: None).bearer()  # type: ignore[arg-type, return-value]
 
 
 # --- the token file -----------------------------------------------------------------------------

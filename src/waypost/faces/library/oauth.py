@@ -1,12 +1,12 @@
 """OAuth 2.0 for sending mail: access tokens that are there when a connection needs one.
 
-    mailer = waypost.Mailer("smtp://smtp.office365.com:587", auth=microsoft(
+    mailer = waypost.Mailer("smtp://smtp.office365.com:587", logins=microsoft(
         "robot@example.com", tenant="example.com", client_id="...", client_secret="..."))
 
-`OAuth2` is what a connection knows of it: it asks for `credentials`, and where the server refuses
-them (535, as an expired or revoked token is), says so by `refused` and asks once more. A token is
-kept until a minute before it ends; of several connections that need a new one, one fetches it and
-the others wait.
+`OAuth2` is what a connection knows of it: it asks for credentials, and where the server refuses
+them (535, as for an expired or revoked token) it asks once more, for others. A token is kept until
+a minute before it ends; of several connections that need a new one, one fetches it and the others
+wait.
 
 Own tokens come from any function without arguments that returns one, or a coroutine of one.
 
@@ -25,6 +25,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from waypost.delivery.route import Credentials
 from waypost.faces.library.oauth_cache import FileCache, MemoryCache, TokenCache
 from waypost.faces.library.oauth_grants import (
     ClientGrant,
@@ -82,27 +83,45 @@ class TokenSource(Protocol):
 
 
 class OAuth2:
-    """A user, and where his access tokens come from."""
+    """A user and the source of his access tokens: `logins=` of a mailer (delivery.opening.Logins).
 
-    def __init__(self, username: str, tokens: TokenSource | TokenProvider) -> None:
+    `mechanism` is what a mailer logs in with: XOAUTH2, which Google and Microsoft take, or
+    OAUTHBEARER (RFC 7628).
+    """
+
+    def __init__(
+        self,
+        username: str,
+        tokens: TokenSource | TokenProvider,
+        *,
+        mechanism: str = "XOAUTH2",
+    ) -> None:
         self.username = username
         self.tokens: TokenSource = _Provided(tokens) if callable(tokens) else tokens
+        self.mechanism = mechanism
 
     def __repr__(self) -> str:
         return f"OAuth2({self.username!r})"
 
-    def credentials(self) -> BearerToken:
-        """What a connection authenticates with. Raises TokenFailure."""
+    def bearer(self) -> BearerToken:
+        """User and token, for a caller that may block. Raises TokenFailure."""
         return BearerToken(self.username, self.tokens.token())
 
-    async def credentials_async(self) -> BearerToken:
-        """The same without blocking the loop."""
-        return BearerToken(self.username, await self.tokens.token_async())
+    def forget(self, bearer: BearerToken) -> None:
+        """The server refused this one: `bearer` gives another from now on."""
+        self.tokens.forget(bearer.token)
 
-    def refused(self, credentials: BearerToken) -> None:
-        """The server refused these: the next ones hold another token. A connection asks once more
-        and then gives up, as what is wrong then is not the token's age."""
-        self.tokens.forget(credentials.token)
+    async def credentials(self, hop: object) -> Credentials:
+        """What to log in with now. Raises TokenFailure."""
+        del hop
+        return Credentials(self.username, await self.tokens.token_async(), self.mechanism)
+
+    async def refused(self, hop: object, given: Credentials) -> Credentials | None:
+        """The server did not take these: others, for one more try. None where there are none, as
+        when a function gives the same token again. Raises TokenFailure."""
+        self.tokens.forget(given.password)
+        again = await self.credentials(hop)
+        return again if again.password != given.password else None
 
 
 class OAuthTokens:
@@ -215,7 +234,9 @@ class _Provided:
 
     async def token_async(self) -> str:
         """See TokenSource."""
-        given = self._provider()
+        if inspect.iscoroutinefunction(self._provider):
+            return _checked(await self._provider())
+        given = await asyncio.to_thread(self._provider)  # it may well ask the network
         return _checked(await given if inspect.isawaitable(given) else given)
 
     def forget(self, token: str) -> None:

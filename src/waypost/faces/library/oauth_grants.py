@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 from waypost.knowledge.oauth import token_refusal
+from waypost.smtp.auth import AuthenticationFailure
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import rsa
@@ -26,7 +27,7 @@ _ASSERTION_LIFETIME: Final = 3600
 _LONGEST_SAID: Final = 300
 
 
-class TokenFailure(Exception):
+class TokenFailure(AuthenticationFailure):
     """No access token: `reason` says why, `fix` what to do.
 
     `temporary`: the endpoint could not be reached or had a fault of its own, so the same may work
