@@ -110,7 +110,7 @@ def _session(text: str) -> Answer | None:
 
 def _message(given: str | bytes, text: str, *, sure: bool) -> Answer | None:
     from waypost.mail.bounce.delivery_status import holds_delivery_status
-    from waypost.mail.bounce.structure import looks_like_message
+    from waypost.mail.bounce.structure import looks_like_message, read_structure
 
     if sure:
         if not looks_like_message(text) and not holds_delivery_status(text[:20_000]):
@@ -124,9 +124,10 @@ def _message(given: str | bytes, text: str, *, sure: bool) -> Answer | None:
 
     answer = answer_of_message(given)
     if answer is None and sure:
-        within = _events(text)  # a provider's event that came by mail
-        if within is not None:
-            return within
+        for part in read_structure(given).parts:
+            within = _events(part.text)  # a provider's event that came by mail
+            if within is not None:
+                return within
         raise NothingKnown(
             "the message is no bounce, report or automatic reply: nothing in it tells of a delivery"
         )

@@ -97,11 +97,11 @@ def _recipient(group: Group) -> ReportedRecipient | None:
     final = typed_address(group.get("final-recipient", ""))
     original = unescaped(typed_address(group.get("original-recipient", "")))
     actual = typed_address(group.get("x-actual-recipient", ""))
-    if "@" not in final and "@" in actual:
+    if "@" not in final[1:] and "@" in actual:
         final = actual
     elif "@" in actual and actual.lower() != final.lower() and not original:
         final, original = actual, final
-    if "@" not in final and "@" in original:
+    if "@" not in final[1:] and "@" in original:
         final = original
     address = final or original
     if not address:

@@ -32,6 +32,8 @@ def read_complaint(
             for address in addresses_in(value)
         ]
         return _complainants(named, original), kind[0].lower() if kind is not None else "abuse"
+    if structure.fields.get("x-apple-unsubscribe").lower() == "true":
+        return _complainants(addresses_in(structure.fields.get("from")), original), "opt-out"
     subject = structure.fields.shown("subject")
     sender = structure.fields.get("from")
     if "feedback-report" in structure.fields.get("content-type") or (

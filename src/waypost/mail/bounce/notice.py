@@ -13,11 +13,11 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from waypost.mail.bounce.addresses import ADDRESS, address_in, addresses_in, tidied, typed_address
-from waypost.mail.bounce.notice_words import words_about
+from waypost.mail.bounce.notice_words import telling, words_about
 from waypost.mail.bounce.report import MAXIMUM_RECIPIENTS, ReportedRecipient
 from waypost.mail.bounce.session import Exchange, exchanges_in, refusal_of
 from waypost.mail.bounce.steps import host_in, step_in
@@ -54,7 +54,7 @@ _SENTENCE: Final = re.compile(
 _TROUBLE: Final = re.compile(
     r"(?i)deliver|undeliver|reach|unknown|fail|reject|not (?:exist|valid|found|known|accept)|block|return"
     r"|disabled|unable|invalid|couldn't|could not|can(?:not|'t)|no such|quota|full|refus|bounce|discontinu"
-    r"|unavailable|недост|доставл|impossible|entreg|zugestell|remis|délivr"
+    r"|unavailable|not a member|недост|доставл|impossible|entreg|zugestell|remis|délivr"
 )
 _NOT_ONE: Final = re.compile(
     r"(?i)^[\s>*|-]{0,20}(?:from|sender|reply-to|return-path|mail from|message-id|contact|mailto|envelope-from"
@@ -121,7 +121,7 @@ def read_notice(text: str, hints: Hints) -> tuple[ReportedRecipient, ...]:
             continue
         one = _reported(entry, lines, end, exchanges, delayed=delayed)
         known = found.get(one.address.lower())
-        if known is None or (len(known.diagnostic) < 4 <= len(one.diagnostic)):
+        if known is None or telling(known.diagnostic) < telling(one.diagnostic):
             found[one.address.lower()] = one
         if len(found) >= MAXIMUM_RECIPIENTS:
             break
@@ -210,7 +210,8 @@ def _with_failed(listed: list[_Entry], failed: Sequence[str], lines: Sequence[st
                 if entry.address.lower() not in set(map(str.lower, failed))
             ]
             if not at and len(failed) == 1 and len(others) == 1:
-                at = [others[0].line]
+                entries.append(replace(others[0], original=address))
+                continue
             mentioned = [n for n, line in enumerate(lines) if address.lower() in line.lower()]
             start = (at or mentioned or [0])[0]
             known = _Entry(start, address, "" if at else lines[start] if mentioned else "")

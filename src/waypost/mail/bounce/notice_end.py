@@ -26,6 +26,7 @@ _SAYS_SO: Final = re.compile(
     | the\ header\ and\ top
     | copy\ of\ (?:your|the)\ (?:original\ )?message
     | your\ (?:original\ )?(?:message|mail)\ (?:reads|follows|begins|is\ below)
+    | begin\ forwarded\ message | -*\s?forwarded\ message
     | start\ of\ (?:the\ )?(?:original|returned)\ (?:message|mail)
     | (?:begin|beginning)\ of\ (?:the\ )?original
     | no\ more\ than\ \d+k?\ characters

@@ -19,6 +19,9 @@ MAXIMUM_LINES: Final = 60
 CODED: Final = re.compile(r"(?<![\w.:/-])(?:[45]\d\d[ -]|[45]\d\d$|#?[45]\.\d{1,3}\.\d{1,3}\b)")
 """A reply code or an enhanced status code of refusal."""
 
+_REPLIED: Final = re.compile(
+    r"(?<![\w.])[45]\d\d[ -]{1,2}\(?#?[45]\.\d{1,3}\.\d|(?:said|returned|replied|response)\W{1,4}[45]\d\d"
+)
 _HEADING: Final = re.compile(
     r"(?i)^[\s>*=-]{0,20}(?:technical details(?: of (?:permanent|temporary) failure)?"
     r"|transcript of (?:the )?session(?: follows)?|(?:delay )?reason(?: for the problem)?"
@@ -56,12 +59,21 @@ def words_about(lines: Sequence[str], at: int, end: int, rest: str) -> str:
     return displayable(chosen)[:MAXIMUM_DIAGNOSTIC]
 
 
+def telling(text: str) -> int:
+    """How much words tell: 3 for a reply with both codes or one that is quoted, 2 for a code."""
+    if _REPLIED.search(text):
+        return 3
+    if CODED.search(text):
+        return 2
+    return 1 if _WORDS.search(text) else 0
+
+
 def _chosen(paragraphs: Sequence[Sequence[str]]) -> str:
     """The first with a code; else the first that says something."""
     first = [" ".join(paragraph) for paragraph in paragraphs[:8]]
-    for text in first[:5]:
-        if CODED.search(text):
-            return text
+    best = max(first, key=telling, default="")
+    if telling(best) > 1:
+        return best
     for text in first:
         saying = _HEADING.sub("", text)
         if _WORDS.search(saying) and not _SAYS_NOTHING.match(saying):

@@ -46,7 +46,7 @@ _DAEMON: Final = re.compile(
 _FAILURE: Final = re.compile(
     r"(?i)undeliver|returned mail|return(?:ed|ing) message|delivery (?:status|fail|report|problem|has|notif|error)"
     r"|fail(?:ure|ed)\b|mail (?:error|system error)|non[- ]?remis|unzustellbar|not (?:be )?delivered|delay"
-    r"|rejected|blocked|could not|error sending|warning: message|could not be sent|bounce"
+    r"|rejected|blocked|could not|user unknown|unknown user|no such user|error sending|warning: message|could not be sent|bounce"
 )
 _NOTICE: Final = re.compile(
     r"(?i)(?:could ?not|cannot|can't|was(?:n't| not)|not able to|unable to|has not been|have not been|not)"
@@ -54,7 +54,7 @@ _NOTICE: Final = re.compile(
     r"|permanent (?:fatal )?error|did not reach|delivery status notification|mail delivery (?:failed|system)"
     r"|returned to sender|error(?:s)? (?:occurred )?(?:while|during) (?:trying to )?(?:deliver|send)"
     r"|qmail-send program|mail system at host|undelivered|has been delayed|transcript of session"
-    r"|delivery problems|delivery errors|non-?deliver|failed recipients?|user unknown|unknown user"
+    r"|delivery problems|delivery errors|non-?deliver|failed recipients?|user unknown|unknown user|no such user|not a member"
 )
 _AUTOMATIC: Final = re.compile(
     r"(?i)^auto(?:matic)?[- :]|out of (?:the )?office|vacation|auto-?reply|autorespon|abwesen|away from"
@@ -110,7 +110,7 @@ def _read(structure: Structure, forwards: int) -> BounceReport:
         inner = _read(read_structure(returned), forwards - 1)
         if inner.kind != "other" and (inner.recipients or not may_be):
             return inner
-    if may_be and not told and not seen:
+    if may_be and not told and not seen and (not fields.all or _is_failure(fields, notice)):
         seen = read_notice(notice, replace(hints, original=_recipients_of(original)))
     recipients = _merged(told, seen, heard_in(notice) if told else None)
     kind_found: Kind = (
@@ -259,7 +259,7 @@ def _may_be_bounce(fields: Fields, notice: str, told: tuple[ReportedRecipient, .
     daemon = _DAEMON.search(fields.get("from")) is not None or "<>" in fields.get("return-path")
     failure = _FAILURE.search(fields.shown("subject")) is not None
     words = _NOTICE.search(notice[:8000]) is not None
-    return daemon + failure + words >= 2 or daemon
+    return daemon or failure or words
 
 
 def _merged(
@@ -300,7 +300,7 @@ def _joined(one: ReportedRecipient, beside: ReportedRecipient | None) -> Reporte
         step = step or beside.step
         host = host or beside.remote_mta
     address = one.address
-    if beside is not None and "@" not in address and "@" in beside.address:
+    if beside is not None and "@" not in address[1:] and "@" in beside.address:
         address = beside.address
     return replace(
         one,
