@@ -59,7 +59,7 @@ class CheckLab:
         self.authority = issue("Test Root", authority=True)
         self.ca_file = folder / "root.pem"
         self.ca_file.write_bytes(self.authority.pem)
-        self._dns_port = 9
+        self.dns_port = 9
         self._held: list[Any] = []
 
     async def serve(self, script: Script, host: str = "127.0.0.1", port: int = 0) -> int:
@@ -71,7 +71,7 @@ class CheckLab:
     async def name(self, zone: Zone) -> None:
         """The names that there are."""
         self.names = NameServer(zone)
-        self._dns_port = await self.names.start()
+        self.dns_port = await self.names.start()
 
     def hold(self, thing: Any) -> None:
         """Keep a socket open until the end."""
@@ -107,7 +107,7 @@ class CheckLab:
             subject = with_port(subject, None, mode)
         clock = SystemClock()
         resolver = DnsResolver(
-            clock, nameservers=("127.0.0.1",), port=self._dns_port, hosts={},
+            clock, nameservers=("127.0.0.1",), port=self.dns_port, hosts={},
             server_seconds=0.3, question_seconds=0.6,
         )  # fmt: skip
         made = CheckSettings(

@@ -32,6 +32,15 @@ _TOLD_AT_GREETING: Final = frozenset({
 """What the words of a refused greeting can tell more exactly than its code."""
 
 _GENERAL_AT_LOGIN: Final = ("recipient.", "policy.content", "policy.relay", "greeting.", "size.")
+_AT_LOGIN: Final = {"recipient.disabled": "auth.account_locked"}
+"""What a cause of a recipient is when it is said of who logs in."""
+
+_BY_STATUS: Final = {
+    ("recipient.unknown", 1, 3): "recipient.syntax",
+    ("dns.no_such_host", 1, 8): "policy.sender_domain_unresolvable",
+}  # fmt: skip
+"""Where the words of a reply are general, and its enhanced status (RFC 3463 3.2) tells."""
+
 _WEAKER: Final = (("auth:not-offered", "tls:not-offered"),)
 """The first comes from the second: without TLS many servers offer no login."""
 
@@ -148,8 +157,14 @@ def causes_of_reply(reply: Reply, stage: Stage | None) -> tuple[str, ...]:
     name = judged.cause
     if not name or judged.rule.startswith("code-"):
         return by_code
-    if stage == "greeting" and name not in _TOLD_AT_GREETING:
-        return by_code
-    if stage == "auth" and name.startswith(_GENERAL_AT_LOGIN):
-        return by_code
+    if stage == "greeting" and (name not in _TOLD_AT_GREETING or judged.reason == "client-blocked"):
+        return by_code  # "access denied" says no more than the code
+    if stage == "auth":
+        name = _AT_LOGIN.get(name, name)
+        wrong_kind = reply.code == 504 and name == "auth.too_weak"
+        if name.startswith(_GENERAL_AT_LOGIN) or name == "auth.required" or wrong_kind:
+            return by_code
+    status = reply.enhanced
+    if status is not None:
+        name = _BY_STATUS.get((name, status.subject, status.detail), name)
     return tuple(dict.fromkeys((name, *by_code)))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from waypost.delivery.route import Smarthost, TlsMode
 from waypost.doctor.check.diagnosis import Diagnosis, beside, combine, diagnose
 from waypost.doctor.check.exchangers import find_exchangers
+from waypost.doctor.check.health import HealthLook, look, steps_of, with_health
 from waypost.doctor.check.session import Session, check_server
 from waypost.doctor.check.settings import ServerToCheck
 from waypost.doctor.check.steps import CheckEnded, Recorder, Step
@@ -16,6 +19,9 @@ from waypost.doctor.line_opening import World
 from waypost.doctor.target import ServerTarget
 from waypost.knowledge.special_addresses import is_loopback
 from waypost.net.resolver import NoSuchRecord, ResolutionFailure
+
+if TYPE_CHECKING:
+    from waypost.doctor.domain_health import HealthReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,14 +63,23 @@ class Checked:
     steps: tuple[Step, ...]
     capabilities: Mapping[str, object]
     """What the (first) server that got so far can do, for the document; see `capabilities_of`."""
-    domain: str | None = field(default=None)
+    domain: str | None = None
     """The mail domain, where it is one that was checked."""
+    health: HealthReport | None = None
+    """What its records are like, where they were looked at."""
 
 
 async def check(
-    subject: Subject, settings: CheckSettings, world: World, watch: Watch | None = None
+    subject: Subject,
+    settings: CheckSettings,
+    world: World,
+    watch: Watch | None = None,
+    health: HealthLook | None = None,
 ) -> Checked:
-    """Check it. What is wrong with it is in the result."""
+    """Check it. What is wrong with it is in the result.
+
+    With `health` the records of a domain are looked at beside its servers.
+    """
     watch = watch or Watch()
     if isinstance(subject, ServerTarget):
         return await _check_server(subject, settings, world, watch)
@@ -73,7 +88,22 @@ async def check(
         if subject.recipient is not None:
             made = replace(settings, recipient=settings.recipient or subject.recipient)
         return await _check_server(subject.server, made, world, watch)
-    return await _check_domain(subject, settings, world, watch)
+    if health is None or subject.recipient is not None:
+        return await _check_domain(subject, settings, world, watch)
+    looking = asyncio.ensure_future(look(subject.domain, health))
+    try:
+        checked = await _check_domain(subject, settings, world, watch)
+        report = await looking
+    finally:
+        looking.cancel()
+    if report is None:
+        return checked
+    return replace(
+        checked,
+        diagnosis=with_health(checked.diagnosis, report),
+        steps=(*checked.steps, *steps_of(report)),
+        health=report,
+    )
 
 
 async def _is_mail_domain(subject: DomainTarget, world: World) -> bool:

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import ipaddress
 import os
 import secrets
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from waypost.delivery.route import TlsMode
 from waypost.delivery.route_url import UrlContext
 from waypost.doctor.check.run import Checked, CheckSettings, Watch, check
-from waypost.doctor.check.subject import Subject, parse_subject, with_port
+from waypost.doctor.check.subject import DomainTarget, Subject, parse_subject, with_port
 from waypost.doctor.line_opening import World
 from waypost.doctor.target import InvalidTarget, ServerTarget
 from waypost.faces.cli.check_result import Display, display_for, exit_code
-from waypost.faces.cli.dns_option import DnsOption, resolver_for
+from waypost.faces.cli.dns_option import DnsOption, is_on_loopback, resolver_for
 from waypost.faces.cli.failure import WRONG_USAGE, Failure, fail, failures_shown
 from waypost.faces.cli.relay import JsonOption, own_name
 from waypost.faces.cli.server_target import (
@@ -31,6 +33,10 @@ from waypost.faces.cli.server_target import (
 from waypost.mail.address import InvalidAddress, parse_address
 from waypost.net.clock import SystemClock
 from waypost.net.network import AsyncioNetwork
+
+if TYPE_CHECKING:
+    from waypost.doctor.check.health import HealthLook
+    from waypost.doctor.domain_health import HealthReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -88,13 +94,28 @@ def check_command(
     source: Annotated[
         str | None, typer.Option(help="Connect from this address.", metavar="ADDRESS")
     ] = None,
+    selector: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a domain: look for this DKIM key as well.", metavar="NAME"),
+    ] = None,
+    sending: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--sender", help="Of a domain: this address sends for it.", metavar="IP-ADDRESS"
+        ),
+    ] = None,
+    blocklist: Annotated[
+        list[str] | None,
+        typer.Option(help="Of a domain: ask only this list; none for no list.", metavar="ZONE"),
+    ] = None,
     dns: DnsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Find out what is wrong with a mail server: one cause, its evidence and its fix.
+    """Find out what is wrong with a mail server or domain: one cause, its evidence and its fix.
 
-    Walks from the DNS over the connection, the greeting, TLS and the login to MAIL and RCPT. No
-    mail is sent without --send-to. Ends with 0 where mail goes, 1 where it does not.
+    Walks from the DNS over the connection, the greeting, TLS and the login to MAIL and RCPT. Of a
+    domain its exchangers are asked on port 25, and its records (SPF, DKIM, DMARC, ...) are looked
+    at. No mail is sent without --send-to. Ends with 0 where mail goes, 1 where it does not.
     """
     with failures_shown():
         if not 0 < timeout <= 600:
@@ -110,10 +131,12 @@ def check_command(
         settings = CheckSettings(
             hostname, lambda: secrets.token_urlsafe(18), timeout, from_, to, size,
             _message(subject, from_, to, hostname) if send_to is not None else None,
-            insecure, _readable(ca_file), source, port or 25, mode or TlsMode.OPPORTUNISTIC,
+            insecure, _readable(ca_file), _source(source), port or 25,
+            mode or TlsMode.OPPORTUNISTIC,
         )  # fmt: skip
         display = display_for(json=json)
-        checked = _run(subject, settings, dns, display)
+        records = _RecordsToCheck(selector or (), sending or (), blocklist)
+        checked = _run(subject, settings, dns, display, records)
         display.result(checked)
     raise typer.Exit(exit_code(checked))
 
@@ -159,6 +182,15 @@ def _readable(path: Path | None) -> str | None:
     return str(path)
 
 
+def _source(text: str | None) -> str | None:
+    if text is None:
+        return None
+    try:
+        return str(ipaddress.ip_address(text.strip("[]")))
+    except ValueError as fault:
+        raise Failure(f"--source: {text!r} is no IP address", WRONG_USAGE) from fault
+
+
 def _message(subject: Subject, sender: str | None, to: str | None, hostname: str) -> bytes:
     """The test message. Raises Failure where nobody is there to send it."""
     from waypost.faces.message import InvalidMessage, Parts, compose
@@ -177,12 +209,43 @@ def _message(subject: Subject, sender: str | None, to: str | None, hostname: str
         raise Failure(f"--send-to: {fault}", WRONG_USAGE) from fault
 
 
-def _run(subject: Subject, settings: CheckSettings, dns: str | None, display: Display) -> Checked:
-    async def walk() -> Checked:
-        clock = SystemClock()
-        world = World(clock, AsyncioNetwork(), resolver_for(dns, clock, settings.seconds))
-        watch = Watch(display.host, display.begun, display.ended)
-        return await check(subject, settings, world, watch)
+@dataclass(frozen=True, slots=True)
+class _RecordsToCheck:
+    """What is asked of a domain's records, as given."""
 
+    selectors: Sequence[str]
+    senders: Sequence[str]
+    lists: Sequence[str] | None
+
+    def look(self, world: World, dns: str | None, hostname: str) -> HealthLook:
+        """How to look at them. Raises Failure where what was given cannot be used."""
+        from waypost.doctor.domain_health import HealthRequest, Live, health_report
+        from waypost.faces.cli.domain_report import chosen_lists, sender_addresses
+        from waypost.net.web import HttpxWeb
+
+        inside = is_on_loopback(dns)
+        senders, lists = sender_addresses(self.senders), chosen_lists(self.lists)
+        web = HttpxWeb(world.resolver, inside=inside)
+
+        async def look(domain: str) -> HealthReport:
+            request = HealthRequest(domain, tuple(self.selectors), senders, lists)
+            live = Live(world, inside, hostname)
+            return await health_report(request, world.resolver, web, live)
+
+        return look
+
+
+def _run(
+    subject: Subject,
+    settings: CheckSettings,
+    dns: str | None,
+    display: Display,
+    records: _RecordsToCheck,
+) -> Checked:
+    clock = SystemClock()
+    world = World(clock, AsyncioNetwork(), resolver_for(dns, clock, settings.seconds))
+    bare = isinstance(subject, DomainTarget) and subject.recipient is None
+    look = records.look(world, dns, settings.hostname) if bare else None
+    watch = Watch(display.host, display.begun, display.ended)
     with display:
-        return asyncio.run(walk())
+        return asyncio.run(check(subject, settings, world, watch, look))

@@ -46,12 +46,16 @@ def document(checked: Checked) -> dict[str, Any]:
         ],
         "capabilities": dict(checked.capabilities),
     }
+    if checked.health is not None:
+        from waypost.faces.cli.domain_report import document as domain_document
+
+        made["domain_health"] = domain_document(checked.health)
     return made
 
 
 def _fix(checked: Checked) -> str | None:
     found = checked.diagnosis
-    if found.cause is None:
+    if found.verdict == "ok":
         return None
     return f"{found.fix}\n{found.command}" if found.command else found.fix
 
@@ -137,8 +141,17 @@ class _Lines:
     def result(self, checked: Checked) -> None:
         found = checked.diagnosis
         self.line("")
-        if found.cause is None:
+        if checked.health is not None:
+            from waypost.faces.cli.domain_report import print_report
+
+            print_report(checked.health)
+            self.line("")
+        if found.verdict == "ok":
             self.line("ok: all is well", "bold green")
+            return
+        if found.cause is None:
+            self.line(f"{found.verdict}: see the records above", f"bold {_COLOURS['warn']}")
+            self._fix(checked)
             return
         self.line(
             f"{found.verdict}: {found.cause.title[:1].lower()}{found.cause.title[1:]} "
@@ -146,13 +159,16 @@ class _Lines:
             f"bold {_COLOURS[found.verdict].removeprefix('bold ')}",
         )
         self.line(f"  {found.cause.meaning}")
-        self.line(f"fix: {shown(found.fix)}", "bold")
-        for text in found.command.splitlines():
-            self.line(f"  {shown(text)}", "cyan")
+        self._fix(checked)
         if found.alternatives:
             self.line("it may also be:")
             for name in found.alternatives:
                 self.line(f"  {cause(name).title} ({name})")
+
+    def _fix(self, checked: Checked) -> None:
+        self.line(f"fix: {shown(checked.diagnosis.fix)}", "bold")
+        for text in checked.diagnosis.command.splitlines():
+            self.line(f"  {shown(text)}", "cyan")
 
 
 class _Picture(_Lines):

@@ -69,7 +69,7 @@ def check_domain(
     """
     try:
         request = HealthRequest(
-            domain_name(text), tuple(selectors), _addresses(senders), _lists(lists)
+            domain_name(text), tuple(selectors), sender_addresses(senders), chosen_lists(lists)
         )
     except NotADomain as fault:
         fail(str(fault), WRONG_USAGE)
@@ -136,7 +136,8 @@ def _print_finding(one: Finding) -> None:
         print_line(f"        publish: {shown(one.suggestion.zone_line)}")
 
 
-def _addresses(texts: Iterable[str]) -> tuple[str, ...]:
+def sender_addresses(texts: Iterable[str]) -> tuple[str, ...]:
+    """What --sender gives. Raises Failure."""
     found = []
     for text in texts:
         try:
@@ -146,7 +147,8 @@ def _addresses(texts: Iterable[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _lists(zones: Sequence[str] | None) -> tuple[Blocklist, ...] | None:
+def chosen_lists(zones: Sequence[str] | None) -> tuple[Blocklist, ...] | None:
+    """What --blocklist gives: zones, or "none"; None for all that are known."""
     if zones is None:
         return None
     known = {one.zone: one for one in blocklists()}
