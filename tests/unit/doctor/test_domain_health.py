@@ -28,7 +28,7 @@ from waypost.net.static_web import StaticWeb
 from waypost.net.web import Page, WebFailure, WebTlsFailure
 
 OUTSIDE = "8.8.4.4"
-"""Addresses for documentation are special, and so not public to the check."""
+"""A public address; nothing is sent there."""
 POLICY = b"version: STSv1\r\nmode: enforce\r\nmx: mx.example.com\r\nmax_age: 604800\r\n"
 STS = "https://mta-sts.example.com/.well-known/mta-sts.txt"
 LIST = Blocklist(
