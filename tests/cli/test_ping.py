@@ -257,3 +257,19 @@ def test_a_server_without_room_for_one() -> None:
     assert ran.code == 1
     assert (document["open"], document["refusal"]["sign"]) == (0, "reply")
     assert document["taken_again"] is None
+
+
+def test_where_nobody_answers_at_first_it_does_not_go_on() -> None:
+    ran = Ran(f"127.0.0.1:{free_port()}", "--json")
+    document = json.loads(ran.out)
+    assert (document["count"], document["verdict"]) == (2, "lost")
+
+
+def test_an_authority_of_ones_own_is_trusted(tmp_path: Path) -> None:
+    context, authority = server_context(tmp_path)
+    with ScriptedServer(tls=context, implicit=True) as server:
+        target = f"smtps://localhost:{server.port}"
+        assert Ran(target, "--count", "1", "--ca-file", str(authority)).code == 0
+    missing = Ran("localhost:25", "--ca-file", "/nowhere.pem")
+    assert missing.code == 2
+    assert "/nowhere.pem cannot be used: No such file" in missing.err

@@ -18,6 +18,7 @@ from waypost.faces.cli.ping_connections import find_connections
 from waypost.faces.cli.ping_result import KEPT, Display, Judged, display_for
 from waypost.faces.cli.relay import JsonOption, own_name
 from waypost.faces.cli.server_target import (
+    AuthoritiesOption,
     InsecureOption,
     PasswordOption,
     TargetArgument,
@@ -31,6 +32,9 @@ from waypost.mail.address import InvalidAddress, parse_address
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 DEFAULT_COUNT = 5
+HOPELESS = 2
+"""Sessions in which nobody spoke with us; where these are the first ones, no more are tried."""
+
 PAUSE_SECONDS = 0.2
 """Between two sessions where no interval is given: a server is not to be run over."""
 
@@ -64,6 +68,7 @@ def ping(
         str, typer.Option("--from", help="The sender for --rcpt; by default the null sender.")
     ] = "",
     timeout: Annotated[float, typer.Option(help="Seconds for each stage.", metavar="S")] = 30.0,
+    ca_file: AuthoritiesOption = None,
     insecure: InsecureOption = False,
     dns: DnsOption = None,
     connections: Annotated[
@@ -93,7 +98,7 @@ def ping(
                 fail(f"{name} is a number of seconds above 0, up to a day", WRONG_USAGE)
         if not 0 < timeout <= 600:
             fail("--timeout is a number of seconds above 0, up to 600", WRONG_USAGE)
-        named = named_target(target, user, password_env, insecure=insecure)
+        named = named_target(target, user, password_env, insecure=insecure, ca_file=ca_file)
         hostname = own_name()
         if connections:
             code = find_connections(
@@ -150,7 +155,7 @@ async def _watch(
         sessions.append(await measure(settings, world, number))
         del sessions[:-KEPT]
         display.session(sessions)
-        if number == count:
+        if number == count or (interval is None and _is_hopeless(sessions)):
             return
         if interval is not None and threshold is not None and number >= WATCHED:
             last = sessions[-WATCHED:]
@@ -158,3 +163,9 @@ async def _watch(
                 return
         took = world.clock.monotonic() - begun
         await world.clock.sleep(max(0.0, interval - took) if interval else PAUSE_SECONDS)
+
+
+def _is_hopeless(sessions: list[Measured]) -> bool:
+    """Nobody has spoken with us from the beginning: more of it would only take time."""
+    losses = [one.loss for one in sessions]
+    return len(losses) >= HOPELESS and not any(loss is None or loss.answered for loss in losses)

@@ -67,7 +67,7 @@ class Judged:
         if total is None:
             said = self.sessions[-1].loss
             assert said is not None, "all were lost"
-            return f"no session got through: {said.stage}: {shown(said.text)}. {said.fix}".rstrip()
+            return f"no session got through. {said.fix}".rstrip()
         median = f"the median of {_time(total.median)}"
         if self.verdict == "ok":
             return f"good: {median} is within {limit}"
@@ -139,6 +139,8 @@ class _Lines:
             print_table(("stage", "min", "median", "p95"), rows)
             print_line()
         print_line(judged.sentence())
+        if judged.verdict == "lost":
+            print_line(f"`waypost check {shown(self._target.place)}` looks closer")
 
 
 class _Picture(_Lines):

@@ -41,10 +41,19 @@ PasswordOption = Annotated[
 InsecureOption = Annotated[
     bool, typer.Option("--insecure", help="Take any certificate. What is said may be read.")
 ]
+AuthoritiesOption = Annotated[
+    Path | None,
+    typer.Option("--ca-file", help="Trust these certificates (PEM) in place of the system's."),
+]
 
 
 def named_target(
-    text: str, user: str | None, password_env: str | None, *, insecure: bool
+    text: str,
+    user: str | None,
+    password_env: str | None,
+    *,
+    insecure: bool,
+    ca_file: Path | None = None,
 ) -> ServerTarget:
     """The target with its credentials. Raises Failure."""
     context = UrlContext(environment=os.environ, read_file=lambda name: Path(name).read_text())
@@ -52,7 +61,21 @@ def named_target(
         target = parse_target(text, context, credentials_given(user, password_env))
     except InvalidTarget as fault:
         raise Failure(str(fault), WRONG_USAGE) from fault
-    return replace(target, hop=replace(target.hop, verify=False)) if insecure else target
+    hop = target.hop
+    if ca_file is not None:
+        hop = replace(hop, ca_file=str(ca_file))
+    if insecure:
+        hop = replace(hop, verify=False)
+    if hop.ca_file is not None:
+        from waypost.net.tls import client_context
+
+        try:
+            client_context(verify=hop.verify, ca_file=hop.ca_file)
+        except OSError as fault:  # ssl.SSLError among them
+            reason = fault.strerror or fault
+            text = f"the certificates in {hop.ca_file} cannot be used: {reason}; give a PEM file"
+            raise Failure(text, WRONG_USAGE) from fault
+    return replace(target, hop=hop)
 
 
 def real_world(dns: str | None = None) -> World:

@@ -33,6 +33,7 @@ from waypost.faces.cli.failure import (
 )
 from waypost.faces.cli.relay import data_folder, own_name
 from waypost.faces.cli.server_target import (
+    AuthoritiesOption,
     InsecureOption,
     PasswordOption,
     TargetArgument,
@@ -59,6 +60,7 @@ def shell(
     ] = None,
     user: UserOption = None,
     password_env: PasswordOption = None,
+    ca_file: AuthoritiesOption = None,
     insecure: InsecureOption = False,
     dns: DnsOption = None,
     transcript: Annotated[
@@ -79,7 +81,7 @@ def shell(
         if not 0 < timeout <= 3600:
             fail("--timeout is a number of seconds above 0, up to 3600", WRONG_USAGE)
         text = target if port is None else f"{target} {port}"
-        named = named_target(text, user, password_env, insecure=insecure)
+        named = named_target(text, user, password_env, insecure=insecure, ca_file=ca_file)
         hostname, data = own_name(), data_folder(None, os.environ)
         interactive = sys.stdin.isatty() and sys.stdout.isatty()
         with _opened(transcript) as file, _loop() as loop:
