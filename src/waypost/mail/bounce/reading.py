@@ -150,8 +150,11 @@ def _readable(part: Part, *, plain_too: bool) -> str:
 
 
 def _unquoted(text: str) -> str:
-    lines = text.split("\n")
-    return "\n".join(line.lstrip("> ") if line.startswith((">", " >")) else line for line in lines)
+    """A message without the mark of quotation that somebody's mail program put before its lines."""
+    return "\n".join(_QUOTED.sub("", line, count=1) for line in text.split("\n"))
+
+
+_QUOTED: Final = re.compile(r"^ ?> ?")
 
 
 def _told(structure: Structure) -> tuple[str, tuple[ReportedRecipient, ...]]:
