@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Sequence
@@ -11,8 +12,15 @@ from typing import Any
 import pytest
 
 from name_server import NameServer
-from waypost.faces.cli.domain_report import check_domain
+from waypost.doctor.domain_health import HealthReport, HealthRequest, health_report
+from waypost.faces.cli.domain_report import (
+    chosen_lists,
+    document,
+    print_report,
+    sender_addresses,
+)
 from waypost.faces.cli.failure import Failure
+from waypost.knowledge.causes import cause
 from waypost.net.clock import SystemClock
 from waypost.net.dns import DnsResolver
 from waypost.net.static_web import StaticWeb
@@ -32,36 +40,33 @@ plus.example TXT "v=spf1 +all"
 """
 
 
-def shown(
-    capsys: pytest.CaptureFixture[str],
-    domain: str,
-    *,
-    json: bool = False,
-    senders: Sequence[str] = (),
-    lists: Sequence[str] | None = (),
-    failing: Sequence[str] = (),
-) -> tuple[int, str]:
+def looked_at(
+    domain: str, senders: Sequence[str] = (), failing: Sequence[str] = ()
+) -> HealthReport:
     with NameServer(ZONE, signed=["example.com"], failing=failing) as server:
         host, port = server.place.split(":")
         resolver = DnsResolver(
             SystemClock(), nameservers=[host], port=int(port), question_seconds=1.0
         )
-        code = check_domain(domain, resolver, StaticWeb(), senders=senders, lists=lists, json=json)
-    return code, capsys.readouterr().out
+        lists = chosen_lists(["bl.example.net.", "bl.spamcop.net"])
+        request = HealthRequest(domain, (), sender_addresses(senders), lists)
+        return asyncio.run(health_report(request, resolver, StaticWeb()))
 
 
-def test_a_good_domain_ends_with_0(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out = shown(capsys, "example.com", senders=["8.8.4.4"])
-    assert code == 0
+def shown(capsys: pytest.CaptureFixture[str], report: HealthReport) -> str:
+    print_report(report)
+    return capsys.readouterr().out
+
+
+def test_a_good_domain_is_shown_with_its_records(capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(capsys, looked_at("example.com", ["8.8.4.4"]))
     assert "  ok    an SPF record that costs 1 of 10 look-ups\n          v=spf1 mx -all\n" in out
+    assert "not listed by bl.example.net, SpamCop" in out
     assert out.endswith("Nothing is wrong with the mail of example.com.\n")
 
 
-def test_a_bad_one_ends_with_1_and_says_what_to_publish(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    code, out = shown(capsys, "plus.example")
-    assert code == 1
+def test_a_bad_one_is_shown_with_what_to_publish(capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(capsys, looked_at("plus.example"))
     assert "  FAIL  the policy ends in +all" in out
     assert "        fix: End it in ~all" in out
     assert '        publish: _dmarc.plus.example. IN TXT "v=DMARC1; p=none; rua=mailto:' in out
@@ -70,41 +75,47 @@ def test_a_bad_one_ends_with_1_and_says_what_to_publish(
 def test_control_characters_of_strangers_are_not_shown(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    _, out = shown(capsys, "evil.example")
+    out = shown(capsys, looked_at("evil.example"))
     assert "\x1b" not in out
     assert "[31mred" in out
 
 
-def test_the_document_has_all_that_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out = shown(capsys, "plus.example", json=True)
-    document: dict[str, Any] = json.loads(out)
-    assert (code, document["target"], document["verdict"]) == (1, "plus.example", "fail")
-    finding = next(one for one in document["findings"] if one["name"] == "dmarc.missing")
+def test_the_document_has_all_that_is_shown() -> None:
+    made: dict[str, Any] = json.loads(json.dumps(document(looked_at("plus.example"))))
+    assert (made["target"], made["verdict"]) == ("plus.example", "fail")
+    finding = next(one for one in made["findings"] if one["name"] == "dmarc.missing")
     assert finding["status"] == "warn"
     assert finding["record"]["type"] == "TXT"
     assert finding["record"]["zone_line"].startswith("_dmarc.plus.example. IN TXT ")
 
 
-def test_name_servers_that_fail_end_with_75(capsys: pytest.CaptureFixture[str]) -> None:
-    code, out = shown(capsys, "example.com", failing=["example.com"])
-    assert code == 75
-    assert "the name servers do not say where mail goes" in out
+def test_name_servers_that_fail_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    out = shown(capsys, looked_at("example.com", failing=["example.com"]))
+    assert "  ?     the name servers do not say where mail goes" in out
 
 
-def test_a_list_can_be_named(capsys: pytest.CaptureFixture[str]) -> None:
-    _, out = shown(capsys, "example.com", lists=["bl.example.net", "bl.spamcop.net"])
-    assert "not listed by bl.example.net, SpamCop" in out
-    _, out = shown(capsys, "example.com", lists=["none"])
-    assert "Blocklists" not in out
+def test_lists_are_chosen_by_their_zone() -> None:
+    chosen = chosen_lists(["ZEN.spamhaus.org.", "mine.example"])
+    assert chosen is not None
+    assert [one.title for one in chosen] == ["Spamhaus ZEN", "mine.example"]
+    assert chosen_lists(["none"]) == ()
+    assert chosen_lists(None) is None
 
 
-@pytest.mark.parametrize(("domain", "senders"), [("x", ()), ("example.com", ("mx.example.com",))])
-def test_wrong_usage_is_told(
-    capsys: pytest.CaptureFixture[str], domain: str, senders: Sequence[str]
-) -> None:
+def test_a_sender_that_is_no_address_is_wrong_usage() -> None:
+    assert sender_addresses(["[2001:DB8::1]", "192.0.2.1"]) == ("2001:db8::1", "192.0.2.1")
     with pytest.raises(Failure) as caught:
-        shown(capsys, domain, senders=senders)
+        sender_addresses(["mx.example.com"])
     assert caught.value.code == 2
+
+
+def test_every_cause_that_a_finding_names_is_known() -> None:
+    source = "\n".join(
+        path.read_text("utf-8") for path in (ROOT / "src/waypost/doctor/domain_health").glob("*.py")
+    )
+    named = set(re.findall(r'cause="([a-z0-9_.]+)"', source))
+    assert len(named) > 6
+    assert all(cause(one).fix for one in named)
 
 
 def test_the_reference_names_every_finding_and_no_other() -> None:

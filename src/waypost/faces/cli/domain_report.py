@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
@@ -11,18 +10,11 @@ from waypost.doctor.domain_health import (
     AREAS,
     Finding,
     HealthReport,
-    HealthRequest,
-    Live,
-    NotADomain,
     Status,
-    domain_name,
-    health_report,
 )
-from waypost.faces.cli.failure import CHECKED_BAD, TEMPORARY, WRONG_USAGE, fail
-from waypost.faces.cli.output import print_json, print_line, shown
+from waypost.faces.cli.failure import WRONG_USAGE, fail
+from waypost.faces.cli.output import print_line, shown
 from waypost.knowledge.blocklists import Blocklist, blocklists
-from waypost.net.resolver import Resolver
-from waypost.net.web import Web
 
 _TITLES: Final = {
     "mx": "Mail servers (MX)",
@@ -49,39 +41,6 @@ _VERDICTS: Final = {
     Status.WARN: "Some mail of {} is treated worse than it could be.",
     Status.FAIL: "Mail of {} is refused or lost, or protects nothing, as long as this stays.",
 }
-
-
-def check_domain(
-    text: str,
-    resolver: Resolver,
-    web: Web,
-    *,
-    selectors: Iterable[str] = (),
-    senders: Iterable[str] = (),
-    lists: Sequence[str] | None = None,
-    live: Live | None = None,
-    json: bool = False,
-) -> int:
-    """Look at a domain, show it, and give the exit code: 0 fine, 1 bad, 75 nothing could be asked.
-
-    `lists` names the zones of blocklists; None asks all that are known. With `live`, certificates
-    that a zone pins are compared with those that the servers show. Raises Failure.
-    """
-    try:
-        request = HealthRequest(
-            domain_name(text), tuple(selectors), sender_addresses(senders), chosen_lists(lists)
-        )
-    except NotADomain as fault:
-        fail(str(fault), WRONG_USAGE)
-    report = asyncio.run(health_report(request, resolver, web, live))
-    if json:
-        print_json(document(report))
-    else:
-        print_report(report)
-    if report.verdict is Status.FAIL:
-        return CHECKED_BAD
-    nothing_known = any(one.name == "mx.unknown" for one in report.findings)
-    return TEMPORARY if nothing_known else 0
 
 
 def document(report: HealthReport) -> dict[str, Any]:
@@ -152,8 +111,5 @@ def chosen_lists(zones: Sequence[str] | None) -> tuple[Blocklist, ...] | None:
     if zones is None:
         return None
     known = {one.zone: one for one in blocklists()}
-    return tuple(
-        known.get(zone.rstrip(".").lower()) or Blocklist(zone.rstrip(".").lower(), zone)
-        for zone in zones
-        if zone and zone != "none"
-    )
+    names = [zone.rstrip(".").lower() for zone in zones]
+    return tuple(known.get(one) or Blocklist(one, one) for one in names if one and one != "none")
