@@ -127,7 +127,7 @@ async def evaluate(resolver: Resolver, sending: Sending, domain: str | None = No
         return Verdict(Result.NONE, asked, reason=f"{asked!r} is no domain name")
     check = _Check(resolver, sending, address, identity)
     try:
-        matched = await check.host(asked, 0)
+        matched = await check.host(asked)
     except _Stop as stop:
         return Verdict(
             stop.result, asked, reason=stop.reason, lookups=check.counters.lookups,
@@ -168,13 +168,13 @@ class _Check:
             identity, sending.helo, address, sending.receiver, sending.now, self._validated_name
         )
 
-    async def host(self, domain: str, depth: int) -> _Matched:
-        """check_host() itself. Raises _Stop."""
+    async def host(self, domain: str) -> _Matched:
+        """check_host() itself; includes end by the number of look-ups. Raises _Stop."""
         policy = await self._policy(domain)
         if policy is None:
             return _Matched(Result.NONE)
         for mechanism in policy.mechanisms:
-            if await self._matches(mechanism, domain, depth):
+            if await self._matches(mechanism, domain):
                 return _Matched(
                     mechanism.qualifier, mechanism.text, domain, policy.explanation or ""
                 )
@@ -184,7 +184,7 @@ class _Check:
         target = await expand_name(policy.redirect, domain, self._values)
         if not is_name(target):
             raise _Stop(Result.PERMERROR, f"redirect leads to {target!r}, which is no domain")
-        matched = await self.host(target, depth + 1)
+        matched = await self.host(target)
         if matched.result is Result.NONE:
             raise _Stop(Result.PERMERROR, f"redirect leads to {target}, which has no SPF record")
         return matched
@@ -245,7 +245,7 @@ class _Check:
 
     # --- mechanisms -------------------------------------------------------------------------
 
-    async def _matches(self, one: Mechanism, domain: str, depth: int) -> bool:
+    async def _matches(self, one: Mechanism, domain: str) -> bool:
         if one.name == "all":
             return True
         if one.network is not None:
@@ -253,7 +253,7 @@ class _Check:
         self._count(one.text)
         target = await expand_name(one.domain, domain, self._values) if one.domain else domain
         if one.name == "include":
-            return await self._included(target, depth)
+            return await self._included(target)
         if not is_name(target):
             return False
         match one.name:
@@ -267,10 +267,10 @@ class _Check:
                 names = await self._validated_names()
                 return any(_is_within(name, target) for name in names)
 
-    async def _included(self, target: str, depth: int) -> bool:
+    async def _included(self, target: str) -> bool:
         if not is_name(target):
             raise _Stop(Result.PERMERROR, f"include leads to {target!r}, which is no domain")
-        matched = await self.host(target, depth + 1)
+        matched = await self.host(target)
         if matched.result is Result.NONE:
             raise _Stop(Result.PERMERROR, f"include leads to {target}, which has no SPF record")
         return matched.result is Result.PASS

@@ -16,6 +16,9 @@ from waypost.sender_policy.macros import MacroFault, check_macros
 
 VERSION: Final = "v=spf1"
 
+SHOWN: Final = 120
+"""Characters of a faulty term that its message repeats."""
+
 _Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
@@ -57,7 +60,7 @@ class MalformedPolicy(ValueError):
     def __init__(self, term: str, reason: str) -> None:
         self.term = term
         self.reason = reason
-        super().__init__(f"{term!r} {reason}" if term else reason)
+        super().__init__(f"{term[:SHOWN]!r} {reason}" if term else reason)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from waypost.doctor.domain_health import (
     AREAS,
@@ -567,3 +569,40 @@ def test_what_is_no_domain_is_told(text: str) -> None:
 
 def test_a_domain_may_be_written_in_its_own_letters() -> None:
     assert domain_name(" BÜCHER.example. ") == "xn--bcher-kva.example"
+
+
+# --- anything -------------------------------------------------------------------------------------
+
+PIECES = st.sampled_from([
+    "v=spf1", "v=DMARC1", "v=STSv1", "v=TLSRPTv1", "v=BIMI1", "v=DKIM1", "; p=", "p=reject",
+    " include:example.com", " a:%{d}", "rua=mailto:a@b.example", "id=1", "l=https://x.example/",
+    " -all", "p=AAAA", ";", "=", " ", "\x00", "ü", "\\", '"', " redirect=_dmarc.example.com", "!",
+])  # fmt: skip
+TEXTS = st.lists(
+    st.one_of(st.text(max_size=20), st.lists(PIECES, max_size=6).map("".join)), max_size=3
+)
+NAMES = [
+    "example.com", "google._domainkey.example.com", "_dmarc.example.com", "_mta-sts.example.com",
+    "_smtp._tls.example.com", "default._bimi.example.com",
+]  # fmt: skip
+
+
+@settings(max_examples=150)
+@given(
+    st.fixed_dictionaries({}, optional=dict.fromkeys(NAMES, TEXTS)),
+    st.binary(max_size=60),
+    st.lists(st.text(max_size=20), max_size=2),
+)
+def test_no_domain_makes_the_look_fail(
+    texts: dict[str, list[str]], policy: bytes, associations: list[str]
+) -> None:
+    zone = Zone(pages={STS: policy, "https://x.example/": policy})
+    zone.texts |= texts
+    zone.records["_25._tcp.mx.example.com", "TLSA"] = associations
+    report = zone.report(senders=["192.0.2.1"])
+    assert report.verdict in (Status.OK, Status.WARN, Status.FAIL)
+    assert all(finding.text and finding.area in AREAS for finding in report.findings)
+    assert all(
+        finding.suggestion is None or "\n" not in finding.suggestion.zone_line
+        for finding in report.findings
+    )
