@@ -67,7 +67,12 @@ class Socks5:
     def receive(self, data: bytes) -> bytes:
         """See Handshake."""
         self._data += data
-        return self._step()
+        answers = b""
+        while True:
+            step = self._step
+            answers += step()
+            if self._step == step:
+                return answers
 
     def _method(self) -> bytes:
         if len(self._data) < 2:
@@ -130,9 +135,10 @@ class HttpConnect:
     """CONNECT (RFC 9110 9.3.6), with Basic where user name and password are given (RFC 7617)."""
 
     def __init__(self, host: str, port: int, user: str = "", password: str = "") -> None:
-        if ":" not in host and not _NAME.fullmatch(host):
+        literal = _is_ipv6(host)
+        if not literal and not _NAME.fullmatch(host):
             raise ProxyRefused(f"{host[:100]!r} cannot be asked for by CONNECT")
-        authority = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        authority = f"[{host}]:{port}" if literal else f"{host}:{port}"
         lines = [f"CONNECT {authority} HTTP/1.1", f"Host: {authority}"]
         if user:
             login = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -167,3 +173,10 @@ class HttpConnect:
             raise ProxyRefused(f"it makes no connection: {status} {words}")
         self.rest, self._data = rest, b""
         return b""
+
+
+def _is_ipv6(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).version == 6
+    except ValueError:
+        return False

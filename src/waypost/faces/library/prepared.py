@@ -156,7 +156,7 @@ def prepare(given: Sendable | None, parts: Parts, clock: Clock, hostname: str) -
     except composing.InvalidMessage as fault:
         raise InvalidMessage(
             f"the message cannot be sent: {fault.field}: {fault.problem}",
-            fix=fault.advice,
+            fix=fault.advice or "correct it; nothing was sent",
             reason="invalid-message",
         ) from fault
     except OSError as fault:
