@@ -29,6 +29,7 @@ class ScriptedServer:
             name: [one] if isinstance(one, bytes) else list(one) for name, one in answers.items()
         }
         self._tls = tls
+        self._open: list[socket.socket] = []
         self.lines: list[bytes] = []
         self.reads: list[bytes] = []
         self.messages: list[bytes] = []
@@ -40,8 +41,10 @@ class ScriptedServer:
         self._thread.start()
 
     def stop(self) -> None:
-        self._socket.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept; close alone does not
-        self._socket.close()
+        for one in (self._socket, *self._open):
+            with contextlib.suppress(OSError):
+                one.shutdown(socket.SHUT_RDWR)  # wakes who waits on it; close alone does not
+            one.close()
         self._thread.join(10)
 
     def _answer(self, verb: str) -> bytes:
@@ -56,12 +59,17 @@ class ScriptedServer:
                 connection, _ = self._socket.accept()
             except OSError:
                 return
-            connection.settimeout(10)
-            with contextlib.suppress(OSError):
-                if self._tls is not None:
-                    connection = self._tls.wrap_socket(connection, server_side=True)
-                with connection:
-                    self._talk(connection)
+            self._open.append(connection)
+            threading.Thread(target=self._meet, args=(connection,), daemon=True).start()
+
+    def _meet(self, connection: socket.socket) -> None:
+        connection.settimeout(10)
+        with contextlib.suppress(OSError):
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                self._open.append(connection)
+            with connection:
+                self._talk(connection)
 
     def _talk(self, connection: socket.socket) -> None:
         connection.sendall(self._answer("") if "" in self.answers else b"220 here\r\n")

@@ -57,7 +57,7 @@ def test_a_token_that_cannot_be_had_is_said(tmp_path: Path) -> None:
     with scripted(tls=context, ehlo=OFFER) as server:
         url = f"smtps://127.0.0.1:{server.port}"
         logins = OAuth2("a@example.com", none)
-        with waypost.Mailer(url, logins=logins, ca_file=str(certificate)) as mailer:
-            failed = pytest.raises(AuthenticationFailed, mailer.send, MESSAGE)
-        failed.match("let the user sign in once more")
+        mailer = waypost.Mailer(url, logins=logins, ca_file=str(certificate))
+        with pytest.raises(AuthenticationFailed, match="let the user sign in once more"), mailer:
+            mailer.send(MESSAGE)
         assert server.messages == []

@@ -90,7 +90,7 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
                 if not message.recipients():
                     continue
                 try:
-                    made = _outgoing(message)
+                    made = _outgoing(message, self.mailer.settings.hostname)
                 except (InvalidMessage, ValueError) as fault:
                     failures[number] = fault
                     continue
@@ -112,11 +112,19 @@ class EmailBackend(BaseEmailBackend):  # type: ignore[misc]
         return sent
 
 
-def _outgoing(message: EmailMessage) -> Outgoing:
+def _outgoing(message: EmailMessage, hostname: str) -> Outgoing:
     """A message of Django's, as it writes it. Raises InvalidMessage, and what Django raises for
     one with a line break in a header."""
     content = message.message().as_bytes(linesep="\r\n")
-    return raw(content, from_=message.from_email, to=message.recipients())
+    sender = _whole(message.from_email, hostname)
+    return raw(content, from_=sender, to=[_whole(one, hostname) for one in message.recipients()])
+
+
+def _whole(address: object, hostname: str) -> str:
+    """The address as text (Django takes lazy ones); a local name such as root, which RFC 5321 2.3.5
+    allows in no envelope, is completed by the name of this host."""
+    text = str(address)
+    return text if "@" in text else f"{text}@{hostname}"
 
 
 def _url(

@@ -87,6 +87,12 @@ def mailbox(given: AddressLike, field: str) -> Mailbox:
     if found is None:
         return _mailbox("", given.strip(" \t"), field, given)
     name = _ESCAPED.sub(r"\1", found[1]) if found[1] is not None else found[2].strip()
+    if found[1] is None and "@" in name:
+        raise InvalidMessage(
+            field,
+            f"{given!r:.100} names two addresses",
+            'give a list for several; a name with an @ stands in quotes: "a@b" <c@example.com>',
+        )
     return _mailbox(name, found[3], field, given)
 
 
