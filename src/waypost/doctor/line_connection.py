@@ -28,6 +28,9 @@ from waypost.smtp.reply import MAXIMUM_LINE, MalformedReply, Reply, ReplyParser
 MAXIMUM_UNASKED: Final = 1000
 """Lines heard since the last line that was said; a peer that talks on is left."""
 
+MAXIMUM_BYTES: Final = 4 * 1024 * 1024
+"""The same in bytes; the lines of an endless line would never be counted."""
+
 MAXIMUM_EARLY: Final = 32
 """Replies kept until somebody asks for them."""
 
@@ -142,6 +145,7 @@ class LineConnection(asyncio.Protocol):
         self._greeted = False
         self._said = False
         self._since_said = 0
+        self._bytes_since_said = 0
         self._heard_since_said = 0
         self._drained = asyncio.Event()
         self._drained.set()
@@ -165,7 +169,7 @@ class LineConnection(asyncio.Protocol):
     def say(self, data: bytes) -> None:
         """Send bytes; a line has its CRLF. Says nothing on a connection that is over."""
         self._said = True
-        self._since_said = self._heard_since_said = 0
+        self._since_said = self._bytes_since_said = self._heard_since_said = 0
         if self._transport is not None:
             self._transport.write(data)
 
@@ -278,6 +282,10 @@ class LineConnection(asyncio.Protocol):
                 text = f"the server sent {MAXIMUM_UNASKED} lines in a row; nothing more is read"
                 self._end(Ended("endless", text))
                 return
+        self._bytes_since_said += len(data)
+        if self._bytes_since_said > MAXIMUM_BYTES and self.ended is None:
+            text = f"the server sent {MAXIMUM_BYTES} bytes in a row; nothing more is read"
+            self._end(Ended("endless", text))
 
     def eof_received(self) -> bool:
         """The peer says no more."""

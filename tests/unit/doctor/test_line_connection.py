@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.doctor.line_connection import (
+    MAXIMUM_BYTES,
     MAXIMUM_UNASKED,
     Ended,
     Heard,
@@ -196,14 +197,18 @@ def test_the_end_of_the_connection_is_told_with_its_reason() -> None:
     )
 
 
-def test_an_endless_line_costs_one_line_of_memory() -> None:
+def test_an_endless_line_costs_one_line_of_memory_and_ends() -> None:
     async def talk(connection: LineConnection, peer: Peer) -> object:
-        for _ in range(200):
+        for number in range(1, 2 * MAXIMUM_BYTES // 65536):
             peer.transport.write(b"2" * 65536)
-        await asyncio.sleep(1)
+            await asyncio.sleep(0.1)
+            assert len(connection._reader._rest) <= MAXIMUM_LINE + 2
+            assert (connection.ended is None) == (number * 65536 <= MAXIMUM_BYTES)
         heard = await connection.reply(5)
         assert isinstance(heard, NotAReply)
-        assert len(connection._reader._rest) <= MAXIMUM_LINE + 2
-        return heard.line.cut
+        assert heard.line.cut
+        return connection.ended
 
-    assert connected(talk)
+    ended = connected(talk)
+    assert isinstance(ended, Ended)
+    assert ended.why == "endless"

@@ -87,7 +87,9 @@ class Hearing:
     # --- showing ----------------------------------------------------------------------------
 
     def say(self, kind: Kind, text: str, beside: str = "", *, typed: bool = False) -> None:
-        """Show and keep a line."""
+        """Show and keep a line. Whoever wrote it, it holds no control characters after this."""
+        if not text.isprintable():
+            text = text.encode("unicode_escape").decode("ascii")
         if len(text) > MAXIMUM_SHOWN:
             text = f"{text[:MAXIMUM_SHOWN]} [{len(text) - MAXIMUM_SHOWN} more characters]"
         entry = Entry(kind, text, beside, typed)
