@@ -88,10 +88,15 @@ class ConnectionRecorder:
         if direction == ">":
             transcripts[-1].add(self._monotonic(), ">", lines)
             return
-        transcripts[0].add(self._monotonic(), direction, lines)
-        if len(transcripts) > 1 and lines[3:4] != "-":
+        moment = self._monotonic()
+        while len(transcripts) > 1 and lines:
             # A second transaction begins only when the first waits for its very last reply.
-            transcripts.popleft()
+            first, _, lines = lines.partition("\n")
+            transcripts[0].add(moment, direction, first)
+            if first[3:4] != "-":
+                transcripts.popleft()
+        if lines:
+            transcripts[0].add(moment, direction, lines)
 
     def note(self, line: str) -> None:
         """Add a remark of ours, such as the TLS version, to the newest attempt."""

@@ -34,7 +34,7 @@ from waypost.smtp.auth import IN_CLEAR_TEXT, ClientMechanism
 from waypost.smtp.client_authentication import AuthenticationExchange
 from waypost.smtp.client_conversation import Conversation
 from waypost.smtp.client_events import ClientEvent, TransactionFinished
-from waypost.smtp.client_outgoing import Mode
+from waypost.smtp.client_outgoing import READY, Mode
 from waypost.smtp.client_replies import ReplyReader
 from waypost.smtp.client_settings import UNSPEAKABLE, ClientSettings
 from waypost.smtp.client_states import DEFAULT_TIMEOUTS, Step
@@ -61,7 +61,6 @@ __all__ = [
 ]
 
 _CONTENT: Final = Step.CONTENT
-_READY: Final = Mode.READY
 _ARGUMENT = re.compile(rf"[^{UNSPEAKABLE}]{{1,400}}")
 
 
@@ -82,7 +81,7 @@ class ClientProtocol(Conversation):
     @property
     def can_begin(self) -> bool:
         """`begin` may be called: nothing is open, or only a reply to content that was sent."""
-        if self._mode is not _READY:
+        if self._mode is not READY:
             return False
         if not self._open:
             return not self._expected

@@ -26,7 +26,7 @@ from waypost.smtp.client_events import (
     TlsRefused,
     TransactionFinished,
 )
-from waypost.smtp.client_outgoing import Mode, Outgoing
+from waypost.smtp.client_outgoing import READY, Mode, Outgoing
 from waypost.smtp.client_replies import REDACTED
 from waypost.smtp.client_states import REACTIONS, STAGE_OF, Reaction, Step
 from waypost.smtp.client_transaction import OpenTransaction, TransactionOutcome
@@ -55,6 +55,12 @@ class Conversation(Outgoing):
             return events
         reader = self._reader
         lines = reader.lines(data)
+        if self._mode is READY and (known := reader.read_known(lines)) is not None:
+            for one in known:
+                self._react(one, events)
+                if self._deaf:
+                    break
+            return events
         behind = len(lines)
         try:
             for line in lines:

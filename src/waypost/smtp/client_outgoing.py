@@ -31,6 +31,7 @@ class Mode(Enum):
 
 
 # Members of an enumeration cost a search at each use; these are used for every transaction.
+READY: Final = Mode.READY
 _MAIL: Final = Step.MAIL
 _RCPT: Final = Step.RCPT
 _DATA: Final = Step.DATA

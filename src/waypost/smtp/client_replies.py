@@ -9,13 +9,13 @@ entries and in bytes, and emptied when full.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from waypost.smtp.reply import MalformedReply, Reply, ReplyParser
 
 Record = Callable[[str, str], None]
-"""Takes a direction, ">" sent or "<" received, and a line, or several that are sent together,
-joined by LF."""
+"""Takes a direction, ">" sent or "<" received, and a line, or several joined by LF: commands that
+are sent together, or whole replies of one line each that have come together."""
 
 _REMEMBERED: Final = 64
 """Lines kept per connection."""
@@ -40,13 +40,15 @@ def readable(line: bytes) -> str:
 class ReplyReader:
     """Reads the replies of one connection."""
 
-    __slots__ = ("_inside", "_known", "_maximum_line", "_parser", "_record", "rest")
+    __slots__ = ("_inside", "_known", "_maximum_line", "_parser", "_record", "_texts", "rest")
 
     def __init__(self, maximum_line: int, maximum_lines: int, record: Record | None) -> None:
         self._parser = ReplyParser(maximum_line, maximum_lines)
         self._maximum_line = maximum_line
         self._record = record
-        self._known: dict[bytes, tuple[Reply, str]] = {}
+        self._known: dict[bytes, Reply] = {}
+        self._texts: dict[bytes, str] = {}
+        """The same lines as they are recorded."""
         self._inside = False
         self.rest = b""
         """What was received of a line that has not ended."""
@@ -59,14 +61,26 @@ class ReplyReader:
         self.rest = lines.pop()
         return lines
 
+    def read_known(self, lines: list[bytes]) -> list[Reply] | None:
+        """Take lines that are all known, each a whole reply, and nothing behind them; return the
+        replies. None: they have to be taken one by one."""
+        if self._inside or self.rest or not lines:
+            return None
+        replies = list(map(self._known.get, lines))
+        if None in replies:
+            return None
+        if self._record is not None:
+            self._record("<", "\n".join(map(self._texts.__getitem__, lines)))
+        return cast("list[Reply]", replies)
+
     def read(self, line: bytes) -> Reply | None:
         """Take a line, return the reply that it completes. Raises MalformedReply."""
         if not self._inside:
             known = self._known.get(line)
             if known is not None:
                 if self._record is not None:
-                    self._record("<", known[1])
-                return known[0]
+                    self._record("<", self._texts[line])
+                return known
         text = ""
         if self._record is not None:
             text = readable(line[: self._maximum_line])
@@ -82,7 +96,9 @@ class ReplyReader:
         if not self._inside and len(line) <= _MEMORABLE:
             if len(self._known) >= _REMEMBERED:
                 self._known.clear()
-            self._known[line] = (complete[0], text)
+                self._texts.clear()
+            self._known[line] = complete[0]
+            self._texts[line] = text
         self._inside = False
         return complete[0]
 

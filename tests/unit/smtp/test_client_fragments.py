@@ -40,7 +40,8 @@ def run(script: Script, cuts: list[int]) -> tuple[list[ClientEvent], bytes, list
     """Play the script, each answer cut where `cuts` say; the events, bytes and record it gives."""
     record: list[str] = []
     client = ClientProtocol(
-        ClientSettings("client.example"), lambda direction, line: record.append(direction + line)
+        ClientSettings("client.example"),
+        lambda direction, lines: record.extend(direction + line for line in lines.split("\n")),
     )
     events: list[ClientEvent] = []
     sent = b""
