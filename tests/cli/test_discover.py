@@ -144,6 +144,14 @@ def test_what_is_no_server_for_sending_is_told(answers: dict[str, bytes], said: 
     assert found.answered
 
 
+def test_a_login_in_the_clear_is_told_as_a_danger() -> None:
+    with ScriptedServer({"EHLO": b"250-x\r\n250 AUTH PLAIN\r\n"}) as server:
+        found = probed(server)
+    assert found.setting is not None
+    assert (found.setting.security, found.setting.authentication) == ("none", ("PLAIN",))
+    assert "can read the password" in found.setting.problem
+
+
 def test_nobody_there_is_told() -> None:
     with ScriptedServer() as server:
         pass

@@ -42,6 +42,7 @@ def addresses_of(subject: Subject) -> Iterator[str]:
     # The well-known place is asked without the address, as any visitor would.
     yield f"https://{domain}/.well-known/autoconfig/mail/config-v1.1.xml"
     yield f"http://autoconfig.{domain}/mail/config-v1.1.xml{query}"
+    yield f"http://{domain}/.well-known/autoconfig/mail/config-v1.1.xml"
 
 
 def read_autoconfig(

@@ -28,6 +28,8 @@ PROBE_SECONDS: Final = 6.0
 WITH_AUTH: Final = 0.7
 UNSAFE: Final = 0.4
 """The certificate does not hold."""
+IN_THE_CLEAR: Final = 0.3
+"""No TLS at all."""
 WITHOUT_AUTH: Final = 0.25
 """It may take mail of its network without a login."""
 
@@ -117,7 +119,7 @@ async def _ask(
         capabilities = await _hello(dialogue, ehlo)
         if security == "starttls":
             if not capabilities.starttls:
-                return Probed(host, port, None, f"{greeting}; it does not offer STARTTLS")
+                return _without_tls(host, port, greeting, capabilities)
             answer, described = await dialogue.start_tls(hop, world.network)
             if described is None:
                 return Probed(host, port, None, f"it refuses STARTTLS: {answer}")
@@ -147,6 +149,18 @@ async def _hello(dialogue: Dialogue, ehlo: str) -> Capabilities:
     if not answer.is_positive:
         raise _Refused(str(answer))
     return Capabilities.parse(answer)
+
+
+def _without_tls(host: str, port: int, greeting: Reply, capabilities: Capabilities) -> Probed:
+    """A server in the clear: one that takes logins all the same is told, with its danger."""
+    text = f"{greeting}; it does not offer STARTTLS"
+    mechanisms = tuple(capabilities.auth)
+    if not mechanisms:
+        return Probed(host, port, None, text)
+    statement = Statement(Source.PROBE, f"{text}; AUTH {' '.join(mechanisms)}"[:300], IN_THE_CLEAR)
+    problem = "it takes logins without TLS: whoever is in between can read the password"
+    setting = Setting(host, port, "none", (statement,), authentication=mechanisms, problem=problem)
+    return Probed(host, port, setting, text)
 
 
 def _judged(
