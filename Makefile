@@ -13,10 +13,10 @@ PYTEST ?=
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format unit bench peers lock clean
+.PHONY: help run test lint format unit bench bench-client peers lock clean
 
 help: ## List the targets
-	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 	@echo
 	@echo '  SERVE="--listen 127.0.0.1:2526" adds options to run, PYTEST="-k retry" to test,'
 	@echo '  BENCH="--help" to bench; PYTHON=python3.12 picks the interpreter.'
@@ -42,6 +42,9 @@ format: $(DEVELOPMENT) ## Format the code, and mend what can be mended by itself
 
 bench: $(DEVELOPMENT) peers ## Measure against Postfix (installs it, as root on Debian)
 	$(BIN)/python bench/run.py $(BENCH)
+
+bench-client: $(DEVELOPMENT) peers ## Measure the library against other senders
+	$(BIN)/python bench/client.py $(BENCH)
 
 peers: ## Install the programs that tests talk to (as root, with apt; otherwise those tests skip)
 	@sh .ci/install-peers

@@ -3,7 +3,8 @@
     python bench/client_senders.py NAME PORT MESSAGES CONNECTIONS
 
 sends so many 4 KiB messages to 127.0.0.1:PORT, and prints one line of JSON: seconds of the clock
-and of the processor, from the first connection to the last reply.
+and of the processor, from the first connection to the last reply. NAME may be "memory", with a
+file's path behind PORT.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import resource
 import smtplib
 import sys
 import time
@@ -65,7 +67,9 @@ def waypost_threads(port: int, count: int, connections: int) -> None:
     assert tally.accepted == count, tally
 
 
-async def aiosmtplib_pool(port: int, count: int, connections: int, *, objects: bool = False) -> None:
+async def aiosmtplib_pool(
+    port: int, count: int, connections: int, *, objects: bool = False
+) -> None:
     """aiosmtplib has no pool: so many clients share the work, each reused for every message."""
     import aiosmtplib
 
@@ -112,8 +116,24 @@ SENDERS: dict[str, Callable[[int, int, int], None]] = {
 }
 
 
+def measure_memory(port: int, path: str) -> None:
+    """Print by how many MiB the peak grows while a file is sent."""
+    import waypost
+
+    with waypost.Mailer(f"smtp+plain://127.0.0.1:{port}") as mailer:
+        parts = {"from_": SENDER, "to": RECIPIENT, "text": "see the file"}
+        mailer.send({**parts, "attachments": [("small.txt", b"x")]})
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        mailer.send({**parts, "attachments": path})
+        added = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    print(json.dumps({"mib": added / 1024}))
+
+
 def main() -> None:
     """See the module."""
+    if sys.argv[1] == "memory":
+        measure_memory(int(sys.argv[2]), sys.argv[3])
+        return
     name, port, count, connections = sys.argv[1], *map(int, sys.argv[2:5])
     SENDERS[name](port, 200, connections)  # what is loaded and compiled once does not count
     started, used = time.perf_counter(), os.times()
