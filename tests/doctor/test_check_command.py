@@ -16,9 +16,6 @@ from broken_servers import DROP, Script
 from check_lab import CheckLab
 from made_certificates import context_of
 
-# A StreamWriter whose handshake failed says so when it is collected (CPython 3.11).
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 KEYS = {"target", "verdict", "cause", "fix", "alternatives", "steps", "capabilities"}
 OFFER = b"250-mail.test\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n"
 

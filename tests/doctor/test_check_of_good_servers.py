@@ -7,15 +7,11 @@ import base64
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-import pytest
 from broken_servers import Script
 from check_lab import CheckLab, evidence, statuses
 from made_certificates import context_of, issue
 
 from waypost.doctor.check.run import Checked
-
-# A StreamWriter whose handshake failed says so when it is collected (CPython 3.11).
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 OFFER = (
     b"250-mail.test\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n"

@@ -780,7 +780,6 @@ def test_every_cause_has_a_broken_server() -> None:
 
 @pytest.mark.parametrize("name", CASES)
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # old TLS is what some servers are for
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_check_finds(name: str, tmp_path: Path) -> None:
     cause, case = CASES[name]
 

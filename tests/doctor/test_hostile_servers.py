@@ -14,9 +14,6 @@ from made_certificates import context_of
 
 from waypost.doctor.check.run import Checked
 
-# A StreamWriter whose handshake failed says so when it is collected (CPython 3.11).
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 MEBIBYTE = 1 << 20
 
 
