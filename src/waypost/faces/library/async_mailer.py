@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from waypost.delivery.opening import Logins
 from waypost.errors import MailerClosed
 from waypost.faces.library.bulk import AsyncBatch
 from waypost.faces.library.engine import Engine
 from waypost.faces.library.environment import make_engine
-from waypost.faces.library.prepared import Parts, Prepared, Sendable, prepare
+from waypost.faces.library.prepared import Parts, Prepared, Sendable
 from waypost.faces.library.result import Result
 from waypost.faces.library.retry import Retry
 from waypost.faces.library.settings import Settings, read_settings
+from waypost.faces.library.signing import prepare_signed, signing
 from waypost.net.clock import SystemClock
+
+if TYPE_CHECKING:
+    from waypost.mail.dkim import DkimSigner
+    from waypost.mail.smime import SmimeSigner
 
 
 class AsyncMailer:
@@ -51,9 +57,11 @@ class AsyncMailer:
         chunking: bool = True,
         avoid_after: float = 5.0,
         logins: Logins | None = None,
+        dkim: DkimSigner | Sequence[DkimSigner] | None = None,
+        smime: SmimeSigner | None = None,
     ) -> None:
         """Raises ConfigurationError."""
-        self.settings: Settings = read_settings(
+        settings = read_settings(
             url, strategy=strategy, rate=rate, retry=retry, timeout=timeout, timeouts=timeouts,
             source=source, proxy=proxy, ca_file=ca_file, verify=verify, hostname=hostname,
             pool_size=pool_size, max_age=max_age, messages_per_connection=messages_per_connection,
@@ -61,6 +69,7 @@ class AsyncMailer:
             recipients_per_transaction=recipients_per_transaction, pipelining=pipelining,
             chunking=chunking, avoid_after=avoid_after,
         )  # fmt: skip
+        self.settings: Settings = replace(settings, signing=signing(dkim, smime))
         self._logins = logins
         self._clock = SystemClock()
         self._engine: Engine | None = None
@@ -78,7 +87,8 @@ class AsyncMailer:
         Cancelled before its message has begun, it is not sent; while it is under way, its content
         is broken off or, when all of it is sent, it runs to its end and may be delivered.
         """
-        prepared = prepare(message, parts, self._clock, self.settings.hostname)
+        settings = self.settings
+        prepared = prepare_signed(message, parts, self._clock, settings.hostname, settings.signing)
         return await self.deliver(prepared)
 
     async def deliver(self, prepared: Prepared) -> Result:

@@ -28,9 +28,10 @@ from typing import Any, Final
 from waypost.errors import ConfigurationError, WaypostError
 from waypost.faces.library import background
 from waypost.faces.library.engine import Engine, failed_result
-from waypost.faces.library.prepared import Prepared, Sendable, prepare
+from waypost.faces.library.prepared import Prepared, Sendable
 from waypost.faces.library.result import Result
 from waypost.faces.library.settings import Settings
+from waypost.faces.library.signing import prepare_signed
 from waypost.net.clock import Clock
 
 PER_CONNECTION: Final = 3
@@ -97,7 +98,8 @@ class _Stream:
 
     def _prepared(self, message: Sendable) -> Prepared | WaypostError:
         try:
-            return prepare(message, {}, self._clock, self._settings.hostname)
+            settings = self._settings
+            return prepare_signed(message, {}, self._clock, settings.hostname, settings.signing)
         except WaypostError as error:
             return error
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from types import TracebackType
-from typing import Self, Unpack
+from typing import TYPE_CHECKING, Self, Unpack
 
 from waypost.delivery.opening import Logins
 from waypost.errors import MailerClosed, WaypostError
@@ -20,11 +21,16 @@ from waypost.faces.library import background
 from waypost.faces.library.bulk import Batch
 from waypost.faces.library.engine import Engine
 from waypost.faces.library.environment import make_engine
-from waypost.faces.library.prepared import Parts, Prepared, Sendable, prepare
+from waypost.faces.library.prepared import Parts, Prepared, Sendable
 from waypost.faces.library.result import Result
 from waypost.faces.library.retry import Retry
 from waypost.faces.library.settings import Settings, read_settings
+from waypost.faces.library.signing import prepare_signed, signing
 from waypost.net.clock import SystemClock
+
+if TYPE_CHECKING:
+    from waypost.mail.dkim import DkimSigner
+    from waypost.mail.smime import SmimeSigner
 
 
 class Mailer:
@@ -47,6 +53,7 @@ class Mailer:
     - `source`: the local address. `proxy`: socks5://, socks5h:// or http://.
     - `ca_file`: authorities to trust in place of the system's; `verify=False` trusts anybody.
     - `hostname`: said in EHLO. `logins`: where credentials come from that are not in the URL.
+    - `dkim`: a signer of waypost.mail.dkim, or several; `smime`: one of waypost.mail.smime.
     """
 
     def __init__(
@@ -74,9 +81,11 @@ class Mailer:
         chunking: bool = True,
         avoid_after: float = 5.0,
         logins: Logins | None = None,
+        dkim: DkimSigner | Sequence[DkimSigner] | None = None,
+        smime: SmimeSigner | None = None,
     ) -> None:
         """Raises ConfigurationError. Nothing is connected before the first message."""
-        self.settings: Settings = read_settings(
+        settings = read_settings(
             url, strategy=strategy, rate=rate, retry=retry, timeout=timeout, timeouts=timeouts,
             source=source, proxy=proxy, ca_file=ca_file, verify=verify, hostname=hostname,
             pool_size=pool_size, max_age=max_age, messages_per_connection=messages_per_connection,
@@ -84,6 +93,7 @@ class Mailer:
             recipients_per_transaction=recipients_per_transaction, pipelining=pipelining,
             chunking=chunking, avoid_after=avoid_after,
         )  # fmt: skip
+        self.settings: Settings = replace(settings, signing=signing(dkim, smime))
         self._logins = logins
         self._clock = SystemClock()
         self._lock = threading.Lock()
@@ -99,7 +109,8 @@ class Mailer:
         InvalidMessage, MailerClosed. Where some were accepted nothing is raised: look at
         `result.refused`, or call `result.raise_for_refused()`.
         """
-        prepared = prepare(message, parts, self._clock, self.settings.hostname)
+        settings = self.settings
+        prepared = prepare_signed(message, parts, self._clock, settings.hostname, settings.signing)
         return self.deliver(prepared)
 
     def deliver(self, prepared: Prepared) -> Result:

@@ -21,6 +21,7 @@ from waypost.delivery.route import MxDelivery, Rate, Sandbox, Smarthost, Strateg
 from waypost.delivery.route_url import InvalidRouteUrl, UrlContext, parse_route_url
 from waypost.errors import ConfigurationError
 from waypost.faces.library.retry import Retry
+from waypost.faces.library.signing import Signing
 from waypost.net.proxy import InvalidProxyUrl, Proxy, parse_proxy_url
 from waypost.net.tls import client_context
 
@@ -80,6 +81,8 @@ class Settings:
     proxy: Proxy | None = None
     pipelining: bool = True
     chunking: bool = True
+    signing: Signing | None = None
+    """What signs each message."""
     avoid_after: float = 5.0
     """A server that fails while there are others is left alone for this long at first; the time
     doubles up to ten minutes while it fails."""
