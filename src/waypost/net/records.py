@@ -11,7 +11,14 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from waypost.net.resolver import Records, Resolver
+from waypost.net.resolver import (
+    NoSuchDomain,
+    NoSuchRecord,
+    Records,
+    ResolutionFailure,
+    ResolutionTemporaryFailure,
+    Resolver,
+)
 
 _SERVICE: Final = re.compile(r"([0-9]{1,5}) ([0-9]{1,5}) ([0-9]{1,5}) (\S+)")
 _ASSOCIATION: Final = re.compile(r"([0-9]{1,3}) ([0-9]{1,3}) ([0-9]{1,3}) ([0-9A-Fa-f ]+)")
@@ -72,6 +79,29 @@ async def tls_associations(resolver: Resolver, host: str, port: int) -> tuple[
             data = bytes.fromhex(row[4].replace(" ", ""))
             found.append(TlsAssociation(int(row[1]), int(row[2]), int(row[3]), data))
     return tuple(found), answer.authenticated
+
+
+async def published_addresses(resolver: Resolver, host: str) -> tuple[str, ...]:
+    """The addresses of a host as everybody sees them: from the DNS alone, where Resolver.addresses
+    takes what this machine's hosts file says (on a mail server often 127.0.1.1 for its own name).
+
+    Raises ResolutionFailure where there is none; temporary, where one type could not be had.
+    """
+    found: list[str] = []
+    failures: list[ResolutionFailure] = []
+    for record_type in ("AAAA", "A"):
+        try:
+            found.extend((await resolver.records(host, record_type)).values)
+        except ResolutionFailure as fault:
+            failures.append(fault)
+    if found:
+        return tuple(dict.fromkeys(found))
+    # What is not known weighs more than what is absent.
+    for kind in (ResolutionTemporaryFailure, NoSuchDomain):
+        for failure in failures:
+            if isinstance(failure, kind):
+                raise kind(host, "A/AAAA", failure.reason) from failure
+    raise NoSuchRecord(host, "A/AAAA", "the name has no address")
 
 
 def reverse_name(address: str) -> str:

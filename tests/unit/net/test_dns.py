@@ -17,7 +17,14 @@ import pytest
 from waypost.net.clock import Timer
 from waypost.net.dns import ABSENCE_KEPT, FAILURE_KEPT, DnsResolver
 from waypost.net.hosts_file import parse_hosts
-from waypost.net.records import TlsAssociation, alias, reverse_name, services, tls_associations
+from waypost.net.records import (
+    TlsAssociation,
+    alias,
+    published_addresses,
+    reverse_name,
+    services,
+    tls_associations,
+)
 from waypost.net.resolver import (
     MailExchanger,
     NoSuchDomain,
@@ -332,6 +339,31 @@ def test_records_of_any_type_come_as_the_dns_has_them(
     answer = tell(story)
     assert sorted(answer.values) == sorted(found.values)
     assert answer.authenticated == found.authenticated
+
+
+@pytest.mark.parametrize(
+    ("host", "found"),
+    [
+        ("both.example", ("2001:db8::1", "192.0.2.1")),
+        ("half.example", ("192.0.2.5",)),
+        ("in-hosts.example", NoSuchDomain),
+        ("empty.example", NoSuchRecord),
+        ("torn.example", ResolutionTemporaryFailure),
+    ],
+)
+def test_published_addresses_are_those_of_the_dns_alone(
+    host: str, found: tuple[str, ...] | type[ResolutionFailure]
+) -> None:
+    async def story(
+        resolver: DnsResolver, _server: Nameserver, _clock: SetClock
+    ) -> tuple[str, ...]:
+        return await published_addresses(resolver, host)
+
+    if isinstance(found, tuple):
+        assert tell(story) == found
+    else:
+        with pytest.raises(found):
+            tell(story)
 
 
 def test_an_unknown_record_type_is_a_mistake_of_the_program() -> None:

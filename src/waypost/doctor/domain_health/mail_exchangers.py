@@ -18,7 +18,7 @@ from waypost.doctor.domain_health.finding import (
 )
 from waypost.knowledge.providers import provider_of_exchanger
 from waypost.knowledge.special_addresses import special_network
-from waypost.net.records import alias
+from waypost.net.records import alias, published_addresses
 from waypost.net.resolver import (
     MailExchanger,
     NoSuchDomain,
@@ -245,6 +245,6 @@ async def _addresses(
     resolver: Resolver, host: str
 ) -> tuple[tuple[str, ...], ResolutionFailure | None]:
     try:
-        return await resolver.addresses(host), None
+        return await published_addresses(resolver, host), None
     except ResolutionFailure as fault:
         return (), fault

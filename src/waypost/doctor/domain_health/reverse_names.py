@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable
 
 from waypost.doctor.domain_health.finding import Finding, Suggestion, fail, note, ok, unknown, warn
-from waypost.net.records import reverse_name
+from waypost.net.records import published_addresses, reverse_name
 from waypost.net.resolver import (
     NoSuchDomain,
     NoSuchRecord,
@@ -53,7 +53,7 @@ async def _name(resolver: Resolver, domain: str, address: str, *, sends: bool) -
     evidence = [f"{address} PTR {', '.join(names)}"]
     for name in names:
         try:
-            back = await resolver.addresses(name)
+            back = await published_addresses(resolver, name)
         except ResolutionFailure as fault:
             evidence.append(str(fault))
             continue
