@@ -38,7 +38,7 @@ def test_a_code_is_explained() -> None:
     ended = explain("550")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.startswith("550: ")
-    for label in ("meaning", "kind", "said by", "what to do", "Waypost", "decided by"):
+    for label in ("meaning", "kind", "what to do", "Waypost", "decided by"):
         assert f"\n{label}" in ended.stdout
 
 

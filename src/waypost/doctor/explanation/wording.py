@@ -9,7 +9,7 @@ from waypost.doctor.explanation.heard import MAXIMUM_EVIDENCE, Heard, Side
 from waypost.knowledge.advice import advice_for, advice_for_operator
 from waypost.knowledge.causes import cause
 from waypost.knowledge.classification import Classification
-from waypost.knowledge.enhanced_codes import meaning_of
+from waypost.knowledge.enhanced_codes import enhanced_code, meaning_of
 from waypost.knowledge.reasons import reasons
 from waypost.knowledge.reply_codes import digits, reply_codes
 from waypost.knowledge.reply_rules import reply_rules
@@ -41,6 +41,7 @@ def finding_of(
     heard: Heard, found: Classification, *, cause_id: str = "", step: str = ""
 ) -> Finding:
     """Put a judgement into words. A cause or step that is given counts for more."""
+    meaning = cause(cause_id).meaning if cause_id else _meaning(heard, found)
     cause_id = cause_id or found.cause
     reason = reasons()[found.reason]
     step = step or heard.stage or ""
@@ -48,7 +49,6 @@ def finding_of(
     side = heard.side
     if side == "unknown" and step in _OUR_STEPS:
         side = "provider"
-    meaning = _meaning(heard, found)
     return Finding(
         found.code,
         found.enhanced,
@@ -83,7 +83,8 @@ def _meaning(heard: Heard, found: Classification) -> str:
         known = reply_codes().get(found.code)
         parts.append(known.meaning if known is not None else digits()[found.code // 100])
     if found.enhanced is not None:
-        parts.append(meaning_of(found.enhanced))
+        row = enhanced_code(found.enhanced)
+        parts.append(row.meaning if row is not None else meaning_of(found.enhanced))
     return " ".join(part.rstrip(".") + "." for part in parts if part)
 
 
@@ -99,9 +100,14 @@ def _fix(heard: Heard, found: Classification, cause_id: str) -> str:
         )
         if fix:
             return fix
+    if heard.kind == "code" and found.confidence < UNSURE:
+        return _TELL_MORE
     return advice_for_operator(found.reason) or advice_for(found.reason) or _GENERAL[found.kind]
 
 
+UNSURE: Final = 0.5
+"""Below this, a judgement rests on a reply code alone."""
+_TELL_MORE: Final = "Give the whole reply: the words behind the code tell which of these it is."
 _GUESSED: Final = (
     "A client gave your server a wrong user name or password. If the client is yours, correct its "
     "settings; if many such lines come, somebody guesses passwords: block the addresses, as with "
@@ -123,7 +129,7 @@ def said_by(heard: Heard, side: Side, system: str, step: str) -> str:
             return f"your own server, {heard.program.capitalize()}"
         return f"your own side{f', a program in {_LANGUAGES[heard.program]}' if heard.program in _LANGUAGES else ''}"
     if side == "network":
-        return f"nobody: no server{named} gave an answer"
+        return f"nobody: {heard.host or 'no server'} gave {'no' if heard.host else 'an'} answer"
     if side == "provider":
         return f"the server that you submit to{named}{by}"
     if side == "recipient":

@@ -15,7 +15,10 @@ def blocks_of(answer: Answer) -> Iterator[list[Line]]:
     """One block for each thing that was said, or for each recipient of a bounce."""
     if answer.report is None:
         for number, finding in enumerate(answer.findings):
-            yield [*_heading(finding), *_details(finding, full=number == 0)]
+            lines = [*_heading(finding), *_details(finding, full=number == 0)]
+            if answer.input_kind == "code":  # the evidence is the question, and nobody is known
+                lines = [line for line in lines if line[0] not in ("evidence", "said by")]
+            yield lines
         return
     yield list(_of_report(answer))
     shown_rules: set[tuple[str, str]] = set()
@@ -30,8 +33,8 @@ def blocks_of(answer: Answer) -> Iterator[list[Line]]:
             continue
         full = (finding.reason, finding.rule) not in shown_rules
         shown_rules.add((finding.reason, finding.rule))
-        lines += [*_heading(finding, ""), *_details(finding, full=full)]
-        yield lines
+        lines += [*_heading(finding, "what"), *_details(finding, full=full)]
+        yield [line for line in lines if line[0] != "recipient"]
     if not answer.recipients:
         yield [*_heading(answer.main), *_details(answer.main, full=True)]
 
@@ -60,10 +63,10 @@ def _of_report(answer: Answer) -> Iterator[Line]:
             yield label, value, ""
 
 
-def _heading(finding: Finding, label: str | None = None) -> Iterator[Line]:
+def _heading(finding: Finding, label: str = "") -> Iterator[Line]:
     codes = " ".join(str(one) for one in (finding.code, finding.enhanced) if one is not None)
     title = f"{codes}: {finding.title}" if codes else finding.title
-    yield (label or "") if label is None else "what", title, _COLOURS[finding.kind]
+    yield label, title, _COLOURS[finding.kind]
 
 
 def _details(finding: Finding, *, full: bool) -> Iterator[Line]:
