@@ -154,10 +154,10 @@ class AsyncBatch(_Stream):
                 while self._results:
                     result = self._results.popleft()
                     self._told(result)
-                    if self._source is not None:
-                        self._fill(engine)
-                    else:
+                    if self._source is None:
                         self._room.set()
+                    elif self._under_way < self._concurrency:
+                        self._fill(engine)
                     yield result
                 if self._ended and not self._under_way:
                     break

@@ -74,6 +74,8 @@ class Engine:
         self._hops = Hops(settings.servers, settings.strategy, self._is_suspended)
         self._pacing = Pacing(settings.rates, clock, self._forward)
         self._pools: dict[tuple[str, str], Pool] = {}
+        self._only: Pool | None = None
+        """Where every message goes that way."""
         self._through: Through = "mx" if settings.is_direct else "smarthost"
         self._resting: dict[Errand, Timer] = {}
         """Errands that wait for their next attempt."""
@@ -208,6 +210,8 @@ class Engine:
             self._deadlines.add(errand)
 
     def _pool(self, server: Server, destination: str) -> Pool:
+        if self._only is not None:
+            return self._only
         key = (server.identity, destination)
         pool = self._pools.get(key)
         if pool is None:
@@ -223,6 +227,8 @@ class Engine:
                 Lane(route, destination), settings, self._opener, self._limit, self, self._clock
             )
             self._limit.join(pool)
+            if len(settings.servers) == 1 and not settings.is_direct:
+                self._only = pool
         return pool
 
     def _forget_unused(self) -> None:
@@ -244,7 +250,7 @@ class Engine:
             errand.attempts += 1
             errand.shipment.transcripts.append(transcript)
             errand.errors.update(dict.fromkeys(errand.left, error))
-            errand.tried.add(pool.server.identity)
+            errand.tried.add(pool.identity)
             if self._hops.next(errand.tried) is None and not _passes(outcome):
                 errand.give_up()
                 self._over(errand)
@@ -272,7 +278,7 @@ class Engine:
         elif next_ is Next.AT_ONCE:
             self._enqueue(pool, errand, first=True)
         elif next_ is Next.OTHER_SERVER:
-            errand.tried.add(pool.server.identity)
+            errand.tried.add(pool.identity)
             self._forward(errand)
         else:
             self._round_failed(errand)

@@ -98,8 +98,6 @@ class Carried(Delivery):
     errand: Errand
     numbers: list[int]
     """Its recipients, by their place in the envelope."""
-    server: str
-    """The identity of the server that it goes to."""
     is_first: bool
     """Of its connection: a later one may find the connection ended by no fault of the message."""
 

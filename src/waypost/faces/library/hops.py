@@ -25,16 +25,16 @@ class Hops:
         self._weighted = strategy is Strategy.WEIGHTED
         self._is_suspended = is_suspended
         self._credit = dict.fromkeys((server.identity for server in servers), 0)
+        self._only = servers[0] if len(servers) == 1 else None
 
     def next(self, tried: Collection[str]) -> Server | None:
         """The server for the next attempt, by identity not one of those tried; None where all are.
 
         Servers that are left alone come last: with nothing else to try they may work again.
         """
-        servers = self._servers
-        if len(servers) == 1:
-            return servers[0] if servers[0].identity not in tried else None
-        left = [server for server in servers if server.identity not in tried]
+        if self._only is not None:
+            return None if tried else self._only
+        left = [server for server in self._servers if server.identity not in tried]
         usable = [server for server in left if not self._is_suspended(server)]
         left = usable or left
         if not left:

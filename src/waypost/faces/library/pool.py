@@ -70,6 +70,7 @@ class Pool:
     ) -> None:
         self.lane = lane
         self.server = lane.route.via[0]
+        self.identity = self.server.identity
         self._settings = settings
         self._opener = opener
         self._limit = limit
@@ -243,7 +244,7 @@ class Pool:
             self._settings.recipients_per_transaction,
             courier.client.recipients_per_transaction or 1_000_000,
         )
-        numbers = errand.left[:most]
+        numbers = errand.left if len(errand.left) <= most else errand.left[:most]
         if len(numbers) != len(envelope.recipients):
             recipients = tuple(envelope.recipients[number] for number in numbers)
             envelope = replace(envelope, recipients=recipients)
@@ -251,7 +252,7 @@ class Pool:
         now = self._clock.now()
         message = QueuedMessage(0, envelope, [], now, now, None, content.size, False)
         carried = Carried(
-            message, content, transcript, now, errand, numbers, self.server.identity,
+            message, content, transcript, now, errand, numbers,
             not courier.served and not courier.deliveries,
         )  # fmt: skip
         errand.attempts += 1
