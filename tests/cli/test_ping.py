@@ -145,6 +145,7 @@ def test_ipv6() -> None:
         ({"": b"421 4.3.2 closing\r\n"}, 1, "lost at greeting: the server said 421 4.3.2 closing"),
         ({"": DROP}, 69, "lost at greeting: the server closed the connection"),
         ({"": b""}, 69, "lost at greeting: no answer within 0.5 seconds"),
+        ({"": b"220 hi\r\n250 early\r\n"}, 69, "lost at ehlo: the server speaks without being"),
         ({"": b"354 go on\r\n"}, 1, "lost at greeting: the server said 354 go on"),
         ({"": b"HTTP/1.1 400 Bad\r\n"}, 69, "lost at greeting: the server sent what is no SMTP"),
         ({"EHLO": b"250-x\r\n" * 5000}, 69, "lost at ehlo: the server sent what is no SMTP"),

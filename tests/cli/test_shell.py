@@ -93,6 +93,7 @@ def test_the_last_reply_decides_and_that_to_quit_does_not(script: str, code: int
         ({"": DROP}, "NOOP\n", 1, "closed the connection"),
         ({"": b"* OK IMAP4rev1 ready\r\n"}, "", 1, "an IMAP server answers there"),
         ({"NOOP": b"250-more\r\n" * 9000}, "NOOP\n", 1, "nothing more is read"),
+        ({"": b"220 more\r\n" * 9000}, "NOOP\n", 1, "nothing more is read"),
         ({"NOOP": b"2" * 3_000_000}, "NOOP\n", 1, "the line is longer than 4096 bytes"),
         ({"NOOP": b"250-never ends\r\n"}, "NOOP\n", 1, "did not end within 1 seconds"),
     ],

@@ -162,6 +162,11 @@ class LineConnection(asyncio.Protocol):
         return transport.get_extra_info("ssl_object") if transport is not None else None
 
     @property
+    def spoke_unasked(self) -> bool:
+        """A reply has come that nobody has asked for; it must not answer what is said next."""
+        return bool(self._early)
+
+    @property
     def at_peace(self) -> bool:
         """Nothing has come that was not heard to its end, and no late answer is due."""
         return not self._early and not self._reader.inside and self._owed == 0

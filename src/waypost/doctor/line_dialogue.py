@@ -61,7 +61,12 @@ class Dialogue:
         return self._reply(await self.connection.reply(self._seconds))
 
     async def ask(self, line: str, shown: str | None = None) -> Reply:
-        """Say a line and wait for its reply. Raises Unanswered."""
+        """Say a line and wait for its reply. Raises Unanswered.
+
+        A server that spoke out of turn is not asked: its next word would answer something else.
+        """
+        if self.connection.spoke_unasked:
+            raise Unanswered("not-smtp", "the server speaks without being asked")
         self._told(line if shown is None else shown)
         self.connection.say(line.encode() + b"\r\n")
         return self._reply(await self.connection.reply(self._seconds))

@@ -150,7 +150,7 @@ class Hearing:
     def _answered(self, verb: str, said: str, answer: Reply, begun: float) -> None:
         took = self._world.clock.monotonic() - begun
         if verb != "QUIT":
-            self._failed = answer.code >= 400
+            self._failed = answer.code >= 400 or not self.connected
         if len(self.timings) < MAXIMUM_TIMINGS:
             self.timings.append((said, took, answer.code))
         if verb in ("EHLO", "HELO") and is_done(answer):
