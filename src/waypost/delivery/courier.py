@@ -160,6 +160,8 @@ class Courier(asyncio.Protocol):
         self._drained.set()
         self._streaming: asyncio.Task[None] | None = None
         self._lost: str | None = None
+        self._lost_at = "closed"
+        """What was waited for when the connection was lost."""
         self._stage: Stage = "greeting"
         self.opening_transcript: Transcript | None = None
         """What was said while opening; it becomes the first delivery's transcript."""
@@ -177,7 +179,7 @@ class Courier(asyncio.Protocol):
         if self._early and begin is None:
             return self._early.pop()  # even where the peer has hung up since: it says why
         if self._lost is not None or self.transport is None:
-            raise ConnectionBroken(self.client.stage, self._lost or "the connection is closed")
+            raise ConnectionBroken(self._lost_at, self._lost or "the connection is closed")
         future: asyncio.Future[ClientEvent] = asyncio.get_running_loop().create_future()
         self._step = future
         if begin is not None:
@@ -442,7 +444,7 @@ class Courier(asyncio.Protocol):
         """The connection cannot be used any more: settle what was under way."""
         if self._lost is not None:
             return
-        self._lost = broken.reason
+        self._lost, self._lost_at = broken.reason, broken.stage
         self.recorder.note(str(broken))
         step = self._step
         if step is not None and not step.done():

@@ -57,8 +57,22 @@ _OF_REASON: Final[Mapping[str, type[DeliveryError]]] = {
 """Of a session that did not come about; ConnectionFailed for what is not here."""
 
 
+_IN_CODE: Final[Mapping[str, str]] = {
+    "auth.required": "Put the login into the URL: smtp://user:password@{host}:587 (in user name "
+    "and password write @ as %40, : as %3A, / as %2F).",
+    "policy.relay_denied": "The server passes on mail only for those it knows: put the login into "
+    "the URL, smtp://user:password@{host}:587, or have this machine's address allowed there.",
+    "auth.oauth_required": "Give the mailer a source of tokens in place of the password: "
+    "Mailer(url, logins=...), with google() or microsoft() of waypost.faces.library.oauth.",
+}
+"""Where a developer does something else than who runs a command: in words of the library."""
+
+
 def fix_for(reason: str, cause: str, facts: Mapping[str, str]) -> str:
     """What to do: by the cause, else by the reason."""
+    ours = _IN_CODE.get(cause)
+    if ours is not None:
+        return ours.format(host=facts.get("host") or "host")
     found = causes().get(cause)
     if found is not None:
         return found.fix_with(facts)
@@ -107,7 +121,8 @@ def not_opened(failed: OpeningFailed, outcome: Outcome, transcript: str) -> Deli
     reply = failed.failures[-1].reply if failed.failures else None
     reason = outcome.reason
     cause = reasons()[reason].cause if reason in reasons() else ""
-    kind = _OF_REASON.get(reason, errors.ConnectionFailed)
+    turned_away = errors.ConnectionFailed if reply is None else errors.ServiceRefused
+    kind = _OF_REASON.get(reason, turned_away)
     if reply is not None:
         found = classify(reply)
         if found.reason != "unknown" and found.cause:
