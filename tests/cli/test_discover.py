@@ -152,6 +152,13 @@ def test_a_login_in_the_clear_is_told_as_a_danger() -> None:
     assert "can read the password" in found.setting.problem
 
 
+def test_a_server_that_never_ends_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probing, "SERVER_SECONDS", 0.3)
+    with ScriptedServer({"EHLO": b"250-" + b"x" * 400}) as server:
+        found = probed(server)
+    assert (found.setting, found.text) == (None, "it came to no end within 0.3 seconds")
+
+
 def test_nobody_there_is_told() -> None:
     with ScriptedServer() as server:
         pass

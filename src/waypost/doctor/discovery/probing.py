@@ -25,6 +25,9 @@ from waypost.smtp.reply import Reply
 PROBE_SECONDS: Final = 6.0
 """For each stage of one server."""
 
+SERVER_SECONDS: Final = 20.0
+"""For all stages of one server together, however slowly it goes on."""
+
 WITH_AUTH: Final = 0.7
 UNSAFE: Final = 0.4
 """The certificate does not hold."""
@@ -81,6 +84,17 @@ async def _host(
 async def _server(
     world: World, host: str, port: int, addresses: tuple[str, ...], ehlo: str
 ) -> Probed:
+    try:
+        async with asyncio.timeout(SERVER_SECONDS):
+            return await _with_or_without_trust(world, host, port, addresses, ehlo)
+    except TimeoutError:
+        return Probed(host, port, None, f"it came to no end within {SERVER_SECONDS:g} seconds")
+
+
+async def _with_or_without_trust(
+    world: World, host: str, port: int, addresses: tuple[str, ...], ehlo: str
+) -> Probed:
+    """As delivery would, and where the certificate does not hold, once more without it."""
     security = PORTS.get(port, "starttls")
     safe = await _ask(world, host, port, security, addresses, ehlo, verify=True)
     if safe.setting is not None or not safe.text.startswith("tls: "):

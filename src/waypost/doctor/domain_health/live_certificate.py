@@ -6,6 +6,7 @@ of usage 2 name an authority, which a connection does not show.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Iterable
 from contextlib import suppress
@@ -23,6 +24,9 @@ from waypost.net.records import TlsAssociation
 
 STAGE_SECONDS: Final = 8.0
 
+SERVER_SECONDS: Final = 20.0
+"""For all stages together, however slowly the server goes on."""
+
 DANE_EE: Final = 3
 
 
@@ -34,6 +38,16 @@ async def certificate_of(
     world: World, host: str, port: int, addresses: Iterable[str], *, inside: bool, ehlo: str
 ) -> bytes:
     """The certificate after STARTTLS, in DER. Raises NotSeen."""
+    try:
+        async with asyncio.timeout(SERVER_SECONDS):
+            return await _shown(world, host, port, addresses, inside=inside, ehlo=ehlo)
+    except TimeoutError as fault:
+        raise NotSeen(f"it came to no end within {SERVER_SECONDS:g} seconds") from fault
+
+
+async def _shown(
+    world: World, host: str, port: int, addresses: Iterable[str], *, inside: bool, ehlo: str
+) -> bytes:
     asked = tuple(one for one in addresses if inside or special_network(one) is None)
     if not asked:
         raise NotSeen(f"{host} has no public address")
