@@ -87,8 +87,8 @@ def find_reason(
     # A status alone stands for the code that says least in its class.
     number = code if code is not None else 550 if enhanced is None else enhanced.class_ * 100 + 50
     reason, source = reason_of_code(stage or "", number)
-    rule = f"status-{enhanced}" if code is None else f"code-{code}"
-    return Finding(reason, rule, CODE, source)
+    decided = f"status-{enhanced}" if code is None else f"code-{code}"
+    return Finding(reason, decided, CODE, source)
 
 
 def _by_rule(rule: ReplyRule, precise: str) -> Finding:

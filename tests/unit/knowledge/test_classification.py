@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import get_args
 
 import pytest
@@ -13,7 +14,7 @@ from waypost.knowledge.outcomes import Through, outcome_table
 from waypost.knowledge.reasons import reasons
 from waypost.knowledge.reply_contexts import MAXIMUM_TEXT, Stage, reply_in, stage_in
 from waypost.knowledge.reply_reason import find_reason
-from waypost.knowledge.reply_rules import GAP_CHARACTERS, Words, reply_rules
+from waypost.knowledge.reply_rules import GAP_CHARACTERS, ReplyRule, Words, reply_rules
 from waypost.knowledge.reply_text import codes_in, plain_words
 from waypost.smtp.reply import EnhancedStatus, Reply, reply
 
@@ -31,18 +32,18 @@ def status(text: str) -> EnhancedStatus:
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RULES])
-def test_a_rule_decides_its_own_example(rule: object) -> None:
+def test_a_rule_decides_its_own_example(rule: ReplyRule) -> None:
     """So no rule is dead, and none stands in the shadow of another."""
-    stages = [stage for stage in STAGES if stage in rule.stages]  # type: ignore[attr-defined]
+    stages = [stage for stage in STAGES if stage in rule.stages]
     stage = stages[0] if stages else None
-    found = classify_text(rule.example, stage=stage)  # type: ignore[attr-defined]
-    assert found.rule == rule.id  # type: ignore[attr-defined]
-    assert found.reason == rule.reason  # type: ignore[attr-defined]
+    found = classify_text(rule.example, stage=stage)
+    assert found.rule == rule.id
+    assert found.reason == rule.reason
 
 
 @pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RULES])
-def test_words_of_a_rule_are_as_plain_as_texts_become(rule: object) -> None:
-    for words in rule.words:  # type: ignore[attr-defined]
+def test_words_of_a_rule_are_as_plain_as_texts_become(rule: ReplyRule) -> None:
+    for words in rule.words:
         for part in words.parts:
             assert part == part.lower().strip()
             assert "  " not in part
@@ -286,3 +287,23 @@ def test_a_text_made_to_be_slow_costs_no_more_than_its_length(piece: str) -> Non
     # Bounded by the work, not by the clock: what is searched is cut to size first.
     found = classify_text(piece * 100_000)
     assert found.reason in reasons()
+
+
+def wordings() -> Iterator[tuple[str, str, ReplyRule]]:
+    """Each wording of each rule, as a text of nothing else."""
+    for rule in RULES:
+        for words in rule.words:
+            yield rule.id, " ".join((*words.parts, *rule.also[:1])), rule
+
+
+def test_no_wording_is_lost_behind_another_rule() -> None:
+    lost = []
+    for name, text, rule in wordings():
+        stage = next((one for one in STAGES if one in rule.stages), None)
+        code = int(rule.codes[0].replace("yz", "50")) if rule.codes else None
+        pattern = next((one for one in rule.enhanced if one != "none"), "")
+        given = EnhancedStatus.parse(pattern.replace("*.", "5.", 1).replace("*", "99"))
+        found = find_reason(text, code, given, stage)
+        if found is None or found.reason != rule.reason:
+            lost.append((name, text, found))
+    assert lost == []
