@@ -192,6 +192,7 @@ def test_nobody_there() -> None:
         (["localhost:2525", "--user", "joe", "--password-env", "UNSET"], "UNSET is not set"),
         (["localhost:2525", "--connections"], "--yes"),
         (["smtp.gmail.com", "--connections", "--yes"], "belongs to"),
+        (["alt1.gmail-smtp-in.l.google.com:25", "--connections", "--yes"], "belongs to"),
     ],
 )
 def test_wrong_usage_is_told_in_one_line(arguments: list[str], says: str) -> None:

@@ -14,6 +14,7 @@ from waypost.doctor.line_opening import StageFailed, World
 from waypost.doctor.target import ServerTarget, provider_of_host
 from waypost.faces.cli.failure import CHECKED_BAD, UNREACHABLE, WRONG_USAGE, fail
 from waypost.faces.cli.output import print_json, print_line, progress, shown
+from waypost.knowledge.providers import provider_of_exchanger
 
 
 def find_connections(
@@ -27,10 +28,11 @@ def find_connections(
     json: bool,
 ) -> int:
     """Ask, look, show; returns the exit code. Raises Failure."""
-    provider = provider_of_host(target.hop.host)
+    host = target.hop.host
+    provider = provider_of_host(host) or provider_of_exchanger(host)
     if provider is not None:
         fail(
-            f"{target.hop.host} belongs to {provider.title}; --connections is for a server of your "
+            f"{host} belongs to {provider.title}; --connections is for a server of your "
             "own. What a provider takes stands in its documentation",
             WRONG_USAGE,
         )
