@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from waypost.knowledge.cause_reference import page
 from waypost.knowledge.causes import Cause, cause, causes, causes_by_sign
 from waypost.knowledge.reasons import reasons
 
@@ -64,3 +67,10 @@ def test_a_part_in_brackets_that_needs_more_than_is_known_is_left_out() -> None:
     made = Cause("a.b", "", "", "Take a name that fits ({names}). It has {size} bytes.", "fail", "")
     assert made.fix_with() == "Take a name that fits."
     assert made.fix_with({"names": "a"}) == "Take a name that fits (a)."
+
+
+def test_the_page_of_causes_is_made_from_the_table() -> None:
+    written = (Path(__file__).parents[3] / "docs" / "reference" / "causes.md").read_text("utf-8")
+    assert written == page(), (
+        "python -m waypost.knowledge.cause_reference > docs/reference/causes.md"
+    )

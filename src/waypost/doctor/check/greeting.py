@@ -25,7 +25,7 @@ from waypost.smtp.reply import Reply
 if TYPE_CHECKING:
     from waypost.doctor.check.session import Session
 
-QUIET_SECONDS: Final = 2.5
+QUIET_SECONDS: Final = 1.5
 """Without a greeting for so long, something else may be listening."""
 
 IDENTIFYING_SECONDS: Final = 5.0
