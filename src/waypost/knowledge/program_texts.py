@@ -1,4 +1,4 @@
-"""What programs print when mail does not go (program_texts.toml): exceptions, warnings, TLS faults."""
+"""What programs print when mail does not go (program_texts.toml): exceptions, warnings, faults."""
 
 from __future__ import annotations
 

@@ -383,7 +383,8 @@ _PIECES = st.sampled_from(
         "From: MAILER-DAEMON@x.example\n", "Content-Type: multipart/report; boundary=b\n", "\n",
         "--b\n", "--b--\n", "Content-Type: message/delivery-status\n", "Final-Recipient: rfc822;",
         "a@example.org", "<", ">", ": ", "Action: failed\n", "Status: 5.1.1\n", "550 ", ">>> RCPT",
-        "<<< ", "Content-Transfer-Encoding: base64\n", "=?utf-8?q?", "\\x{", "\r", "\0", "dda:SMTP=",
+        "<<< ", "Content-Transfer-Encoding: base64\n", "=?utf-8?q?", "\\x{", "\r", "\0",
+        "dda:SMTP=",
         "Received: x\n", "Content-Type: message/rfc822\n", "--- Original message follows.\n", "é",
     )
 )  # fmt: skip

@@ -1,8 +1,9 @@
 """The answer to "what does this mean?": for codes, replies, logs, exceptions and whole bounces.
 
-`explain` finds out what the text is, lets the classifier of knowledge judge each thing that was said,
-and adds who said it, at which step, what to do, and what Waypost would do. It raises `NothingKnown`
-where the text holds nothing that it understands, and nothing else, whatever it is given.
+`explain` finds out what the text is, lets the classifier of knowledge judge each thing that was
+said, and adds who said it, at which step, what to do, and what Waypost would do. It raises
+`NothingKnown` where the text holds nothing that it understands, and nothing else, whatever it is
+given.
 """
 
 from __future__ import annotations
@@ -19,14 +20,15 @@ if TYPE_CHECKING:
 Kind = Literal["success", "temporary", "permanent"]
 
 UNDERSTOOD: Final = (
-    "a reply code (550), an enhanced status code (5.7.1), a reply or a whole session, lines of a log "
+    "a reply code (550), an enhanced status code (5.7.1), a reply or a whole session, lines of "
+    "a log "
     "(Postfix, Exim, Sendmail, qmail), an exception or error text of a program, an event of a "
     "provider (JSON), or a whole bounce message"
 )
 
 
 class NothingKnown(ValueError):
-    """The text holds nothing that can be explained. The message says why, and what is understood."""
+    """The text holds nothing that can be explained; the message says why, and what would be."""
 
 
 @dataclass(frozen=True, slots=True)

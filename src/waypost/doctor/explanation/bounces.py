@@ -27,8 +27,8 @@ UNSURE = 0.5
 def judged(recipient: ReportedRecipient, report: BounceReport) -> Classification:
     """The classification of what was said about one recipient.
 
-    The status in the words of the server counts for more than the one that the reporting system made
-    of them (RFC 3464 2.3.4 lets it choose).
+    The status in the words of the server counts for more than the one that the reporting system
+    made of them (RFC 3464 2.3.4 lets it choose).
     """
     stage = _STAGES.get(recipient.step)
     words = recipient.diagnostic

@@ -46,7 +46,8 @@ _DELIVERED: Final = re.compile(
     r"(?i)^(?:delivered|delivery|injection|sent|success|request|processed|accepted)$"
 )
 _BOUNCE_TYPES: Final = {
-    "suppressed": "suppressed", "onaccountsuppressionlist": "suppressed", "mailboxfull": "mailbox-full",
+    "suppressed": "suppressed", "onaccountsuppressionlist": "suppressed",
+    "mailboxfull": "mailbox-full",
     "messagetoolarge": "message-too-large", "contentrejected": "content-refused",
     "attachmentrejected": "attachment-refused", "noemail": "no-such-mailbox",
     "inactiverecipient": "suppressed", "manualsuppression": "suppressed",
@@ -108,9 +109,8 @@ def _objects(
                 inherited = {
                     name: event[name] for name in _ADDRESSES if isinstance(event.get(name), str)
                 }
-                if isinstance(one, dict) and inherited:
-                    one = {**inherited, **one}
-                yield from _objects(one, kinds + own, count, depth + 1)
+                inner = {**inherited, **one} if isinstance(one, dict) else one
+                yield from _objects(inner, kinds + own, count, depth + 1)
 
 
 def _heard(event: Event, kinds: tuple[str, ...]) -> Heard | None:

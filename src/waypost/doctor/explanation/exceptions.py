@@ -30,12 +30,16 @@ _QUOTES: Final = tuple(
         r"with message:? [\"'](?P<text>[245]\d\d.{0,2000}?)[\"'](?:\.|,|$|\s)",
         r"\bresponse: ['\"`](?P<text>[245]\d\d.{0,2000}?)['\"`]\s*(?:,|\}|$)",
         r"server response was: (?P<text>[^\n]{3,2000})",
-        r"(?:server message|remote server|smtp server response|response from server|returned"
-        r"|server (?:said|replied|returned|responded))[: ]{1,3}['\"]?"
-        r"(?P<text>[245]\d\d[- ][^\n]{0,2000})",
-        r"(?:invalid login|message failed|mail command failed|rejected|recipient command failed"
-        r"|command failed|error|exception|failure)[^\n]{0,40}?: "
-        r"(?P<text>[245]\d\d[- ](?:[^\n]|\n[ \t]*[245]\d\d[- ]){0,2000})",
+        (
+            r"(?:server message|remote server|smtp server response|response from server|returned"
+            r"|server (?:said|replied|returned|responded))[: ]{1,3}['\"]?"
+            r"(?P<text>[245]\d\d[- ][^\n]{0,2000})"
+        ),
+        (
+            r"(?:invalid login|message failed|mail command failed|rejected|command failed|error"
+            r"|exception|failure)[^\n]{0,40}?: "
+            r"(?P<text>[245]\d\d[- ](?:[^\n]|\n[ \t]*[245]\d\d[- ]){0,2000})"
+        ),
     )
 )
 _PHPMAILER: Final = re.compile(

@@ -150,8 +150,8 @@ def _named(host: re.Match[str] | None) -> str:
 
 
 _TROUBLE: Final = re.compile(
-    r"(?i)timed out|refused|lost connection|ssl_(?:connect|accept)|tls|sasl|not found|reset|unreachable|"
-    r"reject|error|denied|timeout|too many|fail|does not resolve|hostname"
+    r"(?i)timed out|refused|lost connection|ssl_(?:connect|accept)|tls|sasl|not found|reset"
+    r"|unreachable|reject|error|denied|timeout|too many|fail|does not resolve|hostname"
 )
 
 

@@ -1,7 +1,7 @@
 """Finds out what a text is, and has it read and judged accordingly.
 
-What has the most certain marks is tried first: codes alone, JSON, a message with its header, lines of
-a log, a session, the notice of a bounce, a program's text; what is left is judged as words.
+What has the most certain marks is tried first: codes alone, JSON, a message with its header, lines
+of a log, a session, the notice of a bounce, a program's text; what is left is judged as words.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from waypost.mail.bounce.report import Action
 
 _CODES: Final = re.compile(
-    r"[\s#(\[<\"']{0,8}(?:(?P<code>\d{3})(?:[\s-]{1,4}|$))?#?(?P<enhanced>\d\.\d{1,3}\.\d{1,3})?[\s)\]>\"'.:,;-]{0,8}"
+    r"[\s#(\[<\"']{0,8}(?:(?P<code>\d{3})(?:[\s-]{1,4}"
+    r"|$))?#?(?P<enhanced>\d\.\d{1,3}\.\d{1,3})?[\s)\]>\"'.:,;-]{0,8}"
 )
 _REPLY: Final = re.compile(r"\s{0,8}[2345]\d\d[ -]")
 UNSURE: Final = 0.45
@@ -53,7 +54,8 @@ def _codes(text: str, code: str | None, enhanced: str | None) -> Answer:
     status = EnhancedStatus.parse(enhanced) if enhanced else None
     if (enhanced and status is None) or not codes_known(number, status):
         raise NothingKnown(
-            f"{text[:40]!r} is no code of SMTP: reply codes go from 200 to 599, enhanced status codes "
+            f"{text[:40]!r} is no code of SMTP: reply codes go from 200 to 599, enhanced status "
+            f"codes "
             "begin with 2, 4 or 5"
         )
     heard = Heard("code", text, "", number, status)
@@ -116,7 +118,7 @@ def _message(given: str | bytes, text: str, *, sure: bool) -> Answer | None:
         if not looks_like_message(text) and not holds_delivery_status(text[:20_000]):
             return None
     else:
-        from waypost.mail.bounce.reading import is_report_text
+        from waypost.mail.bounce.kinds import is_report_text
 
         if text.count("\n") < 2 or not is_report_text(text):
             return None

@@ -30,7 +30,8 @@ _OUR_STEPS: Final = ("auth", "starttls")
 """Steps at which one speaks with the server that one submits to."""
 _FILTERS: Final = frozenset(
     (
-        "amavis", "barracuda", "cisco", "fortinet", "mcafee", "messagelabs", "mimecast", "proofpoint",
+        "amavis", "barracuda", "cisco", "fortinet", "mcafee", "messagelabs", "mimecast",
+        "proofpoint",
         "rspamd", "trend micro",
     )
 )  # fmt: skip
@@ -61,7 +62,7 @@ def finding_of(
         found.action,
         WOULD[found.action],
         step,
-        said_by(heard, side, system, step),
+        said_by(heard, side, system),
         side,
         heard.host,
         heard.recipient,
@@ -115,19 +116,20 @@ _GUESSED: Final = (
 )
 _GENERAL: Final = {
     "success": "Nothing needs to be done.",
-    "temporary": "Send it again later, as a relay does by itself; the server's own words tell more.",
+    "temporary": "Send it again later, as a relay does by itself; the server's words tell more.",
     "permanent": "Read the server's own words; sending the same again will fail again.",
 }
 
 
-def said_by(heard: Heard, side: Side, system: str, step: str) -> str:
+def said_by(heard: Heard, side: Side, system: str) -> str:
     """Who said it, in words."""
     named = f" {heard.host}" if heard.host else ""
     by = f" (in words of {_name(system)})" if system else ""
     if side == "yours":
         if heard.kind == "log":
             return f"your own server, {heard.program.capitalize()}"
-        return f"your own side{f', a program in {_LANGUAGES[heard.program]}' if heard.program in _LANGUAGES else ''}"
+        language = _LANGUAGES.get(heard.program, "")
+        return f"your own side{language and f', a program in {language}'}"
     if side == "network":
         return f"nobody: {heard.host or 'no server'} gave {'no' if heard.host else 'an'} answer"
     if side == "provider":
@@ -142,7 +144,8 @@ def said_by(heard: Heard, side: Side, system: str, step: str) -> str:
 
 
 _LANGUAGES: Final = {
-    "python": "Python", "php": "PHP", "node": "Node.js", "java": "Java", "dotnet": ".NET", "go": "Go",
+    "python": "Python", "php": "PHP", "node": "Node.js", "java": "Java", "dotnet": ".NET",
+    "go": "Go",
     "ruby": "Ruby",
 }  # fmt: skip
 

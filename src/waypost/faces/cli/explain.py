@@ -73,7 +73,7 @@ def _given(words: list[str]) -> str | bytes:
     if not words or words == ["-"]:
         if not words and sys.stdin.isatty():
             raise NothingKnown(
-                f"there is nothing to explain; give {UNDERSTOOD}, as an argument or on standard input"
+                f"there is nothing to explain; give {UNDERSTOOD}, as argument or on standard input"
             )
         return sys.stdin.buffer.read(MAXIMUM_INPUT)
     if len(words) == 1 and len(words[0]) < 1024 and "\n" not in words[0] and "\0" not in words[0]:

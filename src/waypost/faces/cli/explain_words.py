@@ -15,10 +15,10 @@ def blocks_of(answer: Answer) -> Iterator[list[Line]]:
     """One block for each thing that was said, or for each recipient of a bounce."""
     if answer.report is None:
         for number, finding in enumerate(answer.findings):
-            lines = [*_heading(finding), *_details(finding, full=number == 0)]
+            told = [*_heading(finding), *_details(finding, full=number == 0)]
             if answer.input_kind == "code":  # the evidence is the question, and nobody is known
-                lines = [line for line in lines if line[0] not in ("evidence", "said by")]
-            yield lines
+                told = [line for line in told if line[0] not in ("evidence", "said by")]
+            yield told
         return
     yield list(_of_report(answer))
     shown_rules: set[tuple[str, str]] = set()

@@ -27,7 +27,8 @@ _NAMES: Final = frozenset(
         "final-recipient", "original-recipient", "action", "status", "remote-mta",
         "diagnostic-code", "last-attempt-date", "will-retry-until", "final-log-id",
         "x-actual-recipient", "x-original-message-id", "x-supplementary-info",
-        "localized-diagnostic", "x-display-name", "x-notes", "x-smtp-server", "smtp-remote-recipient",
+        "localized-diagnostic", "x-display-name", "x-notes", "x-smtp-server",
+        "smtp-remote-recipient",
     )
 )  # fmt: skip
 _FIELD: Final = re.compile(r"[ \t>]{0,8}([A-Za-z][A-Za-z-]{3,40})[ \t]{0,4}[:=][ \t]{0,8}(.*)")
@@ -35,7 +36,8 @@ _OPENS: Final = ("final-recipient", "original-recipient", "action")
 _STATUS: Final = re.compile(r"\b([245])\.(\d{1,3})\.(\d{1,3})\b")
 _ACTIONS: Final[dict[str, Action]] = {
     "failed": "failed", "failure": "failed", "fail": "failed", "error": "failed",
-    "delayed": "delayed", "deferred": "delayed", "delivered": "delivered", "deliverable": "delivered",
+    "delayed": "delayed", "deferred": "delayed", "delivered": "delivered",
+    "deliverable": "delivered",
     "success": "delivered", "relayed": "relayed", "expanded": "expanded",
 }  # fmt: skip
 _STARTS: Final = re.compile(
@@ -68,8 +70,8 @@ def _groups(text: str) -> Iterator[Group]:
     group: Group = {}
     last = ""
     ended = False
-    for line in text.split("\n"):
-        line = line[:MAXIMUM_LINE]
+    for whole in text.split("\n"):
+        line = whole[:MAXIMUM_LINE]
         if not line.strip():
             ended = True
             continue

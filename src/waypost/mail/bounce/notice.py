@@ -2,10 +2,10 @@
 
 Systems without a delivery status each have their own form, but all say the same few things, so the
 lines are read by what they are and not by who wrote them. A recipient may stand at the start of a
-line, behind a label, in a sentence, in a command, in a reply. These are tried in this order, as each
-is surer than the next, and the first that finds somebody counts: a notice that lists its recipients
-may quote any other address in its sentences. Who sent the original message is no recipient, nor is
-the postmaster who may be asked.
+line, behind a label, in a session, in a sentence. These are tried in this order, as each is surer
+than the next, and the first that finds somebody counts: a notice that lists its recipients may
+quote any other address in its sentences. Who sent the original message is no recipient, nor is the
+postmaster who may be asked.
 """
 
 from __future__ import annotations
@@ -32,7 +32,10 @@ LONGEST_BLOCK: Final = 30
 _LISTED: Final = re.compile(
     rf"""(?ix)^[\s>*•+|-]{{0,40}}(?:\d{{1,3}}[.)]\s{{1,4}})?
     (?:<(?P<bracketed>{ADDRESS})>|["']?(?:smtp:|mailto:)?(?P<plain>{ADDRESS})["']?)
-    (?P<rest>\s*(?:$|[:;,(\[<]|\.{{3}}|\s-|\ on\ |\ [245]\d\d\b|\s+(?:invalid|unknown|user|failed|undeliver|not\ |was\ |is\ |could|has\ |mailbox|smtp\ |host\ )).*)$"""
+    (?P<rest>\s*(?:$|[:;,(\[<]|\.{{3}}|\s-|\ on\ |\ [245]\d\d\b
+      |\s+(?:invalid|unknown|user|failed|undeliver|could|mailbox)
+      |\s+(?:not|was|is|has|smtp|host)\s
+    ).*)$"""
 )
 _LABEL: Final = re.compile(
     r"""(?ix)^[\s>*•|#-]{0,40}
@@ -40,45 +43,58 @@ _LABEL: Final = re.compile(
     (?P<label>
       (?:e-?mail\ )?recipients?(?:'s)?(?:\ (?:e-?mail\ )?address(?:es)?)?(?:\(s\))?
     | (?:e-?mail\ )?address(?:es)?(?:\(s\))?(?:\ failed)?
-    | addressed\ to | sent\ to | rcpt\ to | delivered?\ to | destination(?:\ address)? | mailbox | account
+    | addressed\ to | sent\ to | rcpt\ to | delivered?\ to | destination(?:\ address)? | mailbox
+    | account
     | (?:final\ delivery\ )?user(?:id|name)?(?:\ unknown)? | failed\ addresses\ follow
-    | (?:invalid\ final\ delivery\ userid) | user\ mailbox | for | empf\S{1,3}nger | destinataire | destinatario
+    | (?:invalid\ final\ delivery\ userid) | user\ mailbox | for | empf\S{1,3}nger | destinataire
+    | destinatario
     | undeliverable\ (?:to|address) | (?:could\ not\ be\ |un)?delivered\ to
     | delivery\ (?:failed|to)[^:<@]{0,40} | get\ address | name
     )\s{0,4}[:=]?\s{0,8}(?P<value>[^\n]*@[^\n]*)$"""
 )
 _SENTENCE: Final = re.compile(
-    rf"(?i)(?:\b(?:to|address|recipients?|user|mailbox|account|for|of|from|à|a|an|для|box)\b[\s:]{{1,8}}|\b)"
+    rf"(?i)(?:\b(?:to|address|recipients?|user|mailbox|account|for|of|from|à|a|an|для"
+    rf"|box)\b[\s:]{{1,8}}|\b)"
     rf"[<\"'(\[]{{0,2}}(?:mailto:|smtp:)?({ADDRESS})"
 )
 _TROUBLE: Final = re.compile(
-    r"(?i)deliver|undeliver|reach|unknown|fail|reject|not (?:exist|valid|found|known|accept)|block|return"
-    r"|disabled|unable|invalid|couldn't|could not|can(?:not|'t)|no such|quota|full|refus|bounce|discontinu"
+    r"(?i)deliver|undeliver|reach|unknown|fail|reject|not (?:exist|valid|found|known|accept)"
+    r"|block|return"
+    r"|disabled|unable|invalid|couldn't|could not|can(?:not|'t)|no such|quota|full|refus|bounce"
+    r"|discontinu"
     r"|unavailable|not a member|недост|доставл|impossible|entreg|zugestell|remis|délivr"
 )
 _NOT_ONE: Final = re.compile(
-    r"(?i)^[\s>*|-]{0,20}(?:from|sender|reply-to|return-path|mail from|message-id|contact|mailto|envelope-from"
-    r"|sent|date|subject|cc|in-reply-to|references|x-[a-z-]+|von|de|message id|queue-id|remetente)\s{0,3}[:=]"
+    r"(?i)^[\s>*|-]{0,20}(?:from|sender|reply-to|return-path|mail from|message-id|contact|mailto"
+    r"|envelope-from"
+    r"|sent|date|subject|cc|in-reply-to|references|x-[a-z-]+|von|de|message id|queue-id"
+    r"|remetente)\s{0,3}[:=]"
 )
 _TO_FIELD: Final = re.compile(r"(?i)^[\s>*|-]{0,20}(?:to|an|para|cc|bcc)\s{0,3}:\s*(.*)")
 _HELP: Final = re.compile(
-    r"(?i)contact|assistance|questions?\b|please (?:e-?mail|write|send)|help|support|forward(?:ed)? (?:this|it) to|complain"
+    r"(?i)contact|assistance|questions?\b|please (?:e-?mail|write|send)|help|support"
+    r"|forward(?:ed)? (?:this|it) to|complain"
 )
 _EXPANDED: Final = re.compile(
-    rf"(?i)\((?:expanded|generated|forwarded|originally|ultimately generated|translated)[^()@\n]{{0,30}}?[: ]\s{{0,4}}<?({ADDRESS}|[\w.+-]{{1,64}})>?\)"
+    rf"(?i)\((?:expanded|generated|forwarded|originally|ultimately generated"
+    rf"|translated)[^()@\n]{{0,30}}?[: ]\s{{0,4}}<?({ADDRESS}|[\w.+-]{{1,64}})>?\)"
 )
 _OFFICES: Final = re.compile(
     r"(?i)(?:postmaster|mailer-daemon|abuse|hostmaster|helpdesk|noreply|no-reply|support)@"
 )
 _X400: Final = re.compile(rf"(?i)(?:dda:smtp|;smtp|\[smtp)\s?[=:]\s?({ADDRESS})")
 _DELAYED: Final = re.compile(
-    r"(?i)warning message only|has been delayed|will (?:be|continue to be) (?:retried|tried|attempted)"
-    r"|delivery attempts will continue|still (?:be )?trying|not (?:yet )?been delivered (?:yet|within|after)"
-    r"|delayed (?:mail|message)|temporarily deferred|will keep trying|could not be delivered for the last"
+    r"(?i)warning message only|has been delayed|will (?:be|continue to be) (?:retried|tried"
+    r"|attempted)"
+    r"|delivery attempts will continue|still (?:be )?trying|not (?:yet )?been delivered (?:yet"
+    r"|within|after)"
+    r"|delayed (?:mail|message)|temporarily deferred|will keep trying|could not be delivered "
+    r"for the last"
     r"|don't need to resend|do not need to resend|message is delayed|not yet been delivered"
 )
 _FINAL: Final = re.compile(
-    r"(?i)permanent|given up|giving up|permanently|gave up|returned to sender|been removed from the queue"
+    r"(?i)permanent|given up|giving up|permanently|gave up|returned to sender|been removed from "
+    r"the queue"
 )
 
 

@@ -11,10 +11,10 @@ from typing import Final
 
 _SAYS_SO: Final = re.compile(
     r"""(?ix)^[\s>*=_.#+-]{0,90}(?:
-      (?:this\ is|below\ this\ line\ is|included\ is|attached\ is|here\ is|the\ following\ is)\ 
+      (?:this|below\ this\ line|included|attached|here|the\ following)\ is\s
         (?:a\ |the\ )?(?:copy|header|first|part|original)
     | below\ (?:this\ line\ is|is\ a\ copy)
-    | -*\s*(?:un-?sent|undelivered|returned|original|rejected|failed|bounced)\ 
+    | -*\s*(?:un-?sent|undelivered|returned|original|rejected|failed|bounced)\s
         (?:mail|message|e-?mail|text|content)
         (?:\ (?:header|text|headers|content|as\ received|details|body|info(?:rmation)?|envelope))*
         (?:\ (?:is|are|was|follows?|below|attached|begins|starts|reads|\(max))*\W*.{0,24}$

@@ -20,7 +20,8 @@ CODED: Final = re.compile(r"(?<![\w.:/-])(?:[45]\d\d[ -]|[45]\d\d$|#?[45]\.\d{1,
 """A reply code or an enhanced status code of refusal."""
 
 _REPLIED: Final = re.compile(
-    r"(?<![\w.])[45]\d\d[ -]{1,2}\(?#?[45]\.\d{1,3}\.\d|(?:said|returned|replied|response)\W{1,4}[45]\d\d"
+    r"(?<![\w.])[45]\d\d[ -]{1,2}\(?#?[45]\.\d{1,3}\.\d"
+    r"|(?:said|returned|replied|response)\W{1,4}[45]\d\d"
 )
 _HEADING: Final = re.compile(
     r"(?i)^[\s>*=-]{0,20}(?:technical details(?: of (?:permanent|temporary) failure)?"
@@ -31,8 +32,8 @@ _HEADING: Final = re.compile(
 )
 """What stands above or before the words that count."""
 _SAYS_NOTHING: Final = re.compile(
-    r"(?i)^\W*(?:message will be retried|no action is required|delivery to the following recipients? "
-    r"(?:has )?failed|your message (?:could not be|was not) delivered to|the following)"
+    r"(?i)^\W*(?:message will be retried|no action is required|delivery to the following "
+    r"recipients? (?:has )?failed|your message (?:could not be|was not) delivered to|the following)"
 )
 _WORDS: Final = re.compile(r"\w{3,}\W.*\w{2,}")
 _RULE: Final = re.compile(r"^[\s=*_#-]{3,}$")

@@ -1,8 +1,9 @@
 """Tells what a message that came back is, and reads it.
 
-The part for programs (RFC 3464) counts first, where there is one; the notice for people fills in what
-it lacks, and stands alone where there is none, as with many systems. A complaint (RFC 5965), a receipt
-(RFC 8098) and an automatic reply (RFC 3834) are told apart from bounces, because nothing has failed.
+The part for programs (RFC 3464) counts first, where there is one; the notice for people fills in
+what it lacks, and stands alone where there is none, as with many systems. A complaint (RFC 5965), a
+receipt (RFC 8098) and an automatic reply (RFC 3834) are told apart from bounces, because nothing
+has failed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Final
 from waypost.mail.bounce.addresses import address_in, addresses_in, tidied
 from waypost.mail.bounce.delivery_status import holds_delivery_status, read_delivery_status
 from waypost.mail.bounce.feedback import read_complaint, read_disposition
+from waypost.mail.bounce.kinds import is_automatic, is_failure, is_from_system, may_be_bounce
 from waypost.mail.bounce.notice import Hints, heard_in, read_notice
 from waypost.mail.bounce.notice_end import cut_at_original
 from waypost.mail.bounce.report import BounceReport, Kind, ReportedRecipient
@@ -23,7 +25,6 @@ from waypost.mail.bounce.structure import (
     Part,
     Structure,
     enclosed,
-    looks_like_message,
     read_structure,
     split_header,
 )
@@ -38,35 +39,6 @@ MAXIMUM_FORWARDS: Final = 2
 """How often a report may be forwarded in another message."""
 MAXIMUM_GUESSED: Final = 5
 """Recipients that are taken from the returned message where the report names none."""
-
-_DAEMON: Final = re.compile(
-    r"(?i)mailer[-_. ]?daemon|postmaster|post_master|mail[-_. ]deliver|delivery[-_. ]sub|sysadmin|system administrator"
-    r"|mail system|mail[-_. ]?admin|^\s*<>|bounce|symantec|content-filter|mail[-_. ]?service"
-)
-_FAILURE: Final = re.compile(
-    r"(?i)undeliver|returned mail|return(?:ed|ing) message|delivery (?:status|fail|report|problem|has|notif|error)"
-    r"|fail(?:ure|ed)\b|mail (?:error|system error)|non[- ]?remis|unzustellbar|not (?:be )?delivered|delay"
-    r"|rejected|blocked|could not|user unknown|unknown user|no such user|error sending|warning: message|could not be sent|bounce"
-)
-_NOTICE: Final = re.compile(
-    r"(?i)(?:could ?not|cannot|can't|was(?:n't| not)|not able to|unable to|has not been|have not been|not)"
-    r" (?:be |been )?(?:deliver|sent|reach|relay|process|send)|undeliver|delivery (?:has )?fail|failed permanently"
-    r"|permanent (?:fatal )?error|did not reach|delivery status notification|mail delivery (?:failed|system)"
-    r"|returned to sender|error(?:s)? (?:occurred )?(?:while|during) (?:trying to )?(?:deliver|send)"
-    r"|qmail-send program|mail system at host|undelivered|has been delayed|transcript of session"
-    r"|delivery problems|delivery errors|non-?deliver|failed recipients?|user unknown|unknown user|no such user|not a member"
-)
-_AUTOMATIC: Final = re.compile(
-    r"(?i)^auto(?:matic)?[- :]|out of (?:the )?office|vacation|auto-?reply|autorespon|abwesen|away from"
-)
-
-
-def is_report_text(text: str) -> bool:
-    """Whether a pasted text is a message, or the readable part of a report."""
-    if looks_like_message(text) or holds_delivery_status(text[:MAXIMUM_NOTICE]):
-        return True
-    lines = [line for line in text[:8000].split("\n") if line.strip()]
-    return len(lines) >= 3 and _NOTICE.search(text[:8000]) is not None
 
 
 def read_report(raw: bytes | str) -> BounceReport:
@@ -101,20 +73,20 @@ def _read(structure: Structure, forwards: int) -> BounceReport:
     if disposition is not None:
         return replace(base, kind="disposition", form="mdn", recipients=disposition)
     reporting, told = _told(structure)
-    if not told and _is_automatic(fields, notice):
+    if not told and is_automatic(fields, notice):
         return replace(base, kind="automatic-reply", form="rfc3834")
     hints = _hints(fields, original)
-    may_be = _may_be_bounce(fields, notice, told)
+    may_be = bool(told) or may_be_bounce(fields, notice)
     seen = read_notice(notice, hints) if may_be else ()
-    if not told and not seen and forwards and _is_report(original):
+    if not told and not seen and forwards and is_from_system(original):
         inner = _read(read_structure(returned), forwards - 1)
         if inner.kind != "other" and (inner.recipients or not may_be):
             return inner
-    if may_be and not told and not seen and (not fields.all or _is_failure(fields, notice)):
+    if may_be and not told and not seen and (not fields.all or is_failure(fields, notice)):
         seen = read_notice(notice, replace(hints, original=_recipients_of(original)))
     recipients = _merged(told, seen, heard_in(notice) if told else None)
     kind_found: Kind = (
-        "bounce" if recipients or (fields.all and _is_failure(fields, notice)) else "other"
+        "bounce" if recipients or (fields.all and is_failure(fields, notice)) else "other"
     )
     form = "rfc3464" if told else "text" if kind_found == "bounce" else "message"
     return replace(base, kind=kind_found, form=form, recipients=recipients, reporting_mta=reporting)
@@ -214,55 +186,6 @@ def _recipients_of(original: Fields) -> tuple[str, ...]:
         if named:
             return tuple(named[:MAXIMUM_GUESSED])
     return ()
-
-
-def _is_report(fields: Fields) -> bool:
-    """Whether the header is that of a report by a mail system."""
-    return _DAEMON.search(fields.get("from")) is not None and (
-        fields.content_type == "multipart/report"
-        or _FAILURE.search(fields.shown("subject")) is not None
-    )
-
-
-def _is_automatic(fields: Fields, notice: str) -> bool:
-    """An answer by a program in a person's place, and no report of a mail system (RFC 3834 5)."""
-    how = fields.get("auto-submitted").lower()
-    if fields.get("x-failed-recipients") or _DAEMON.search(fields.get("from")):
-        return False
-    if fields.content_type == "multipart/report":
-        return False
-    subject = fields.shown("subject")
-    if _AUTOMATIC.search(subject) and not _FAILURE.search(subject):
-        return True
-    replied = how.startswith("auto-replied") or any(
-        fields.get(name)
-        for name in (
-            "x-autoreply",
-            "x-autorespond",
-            "x-auto-reply",
-            "x-apple-action",
-            "x-autoresponder",
-        )
-    )
-    return replied and not (_FAILURE.search(subject) or _NOTICE.search(notice[:4000]))
-
-
-def _is_failure(fields: Fields, notice: str) -> bool:
-    daemon = _DAEMON.search(fields.get("from")) is not None or "<>" in fields.get("return-path")
-    failure = _FAILURE.search(fields.shown("subject")) is not None
-    return daemon and (failure or _NOTICE.search(notice[:8000]) is not None)
-
-
-def _may_be_bounce(fields: Fields, notice: str, told: tuple[ReportedRecipient, ...]) -> bool:
-    """Whether a notice is worth searching for recipients: not every message is a bounce."""
-    if told or fields.get("x-failed-recipients") or not fields.all:
-        return True
-    if fields.content_type == "multipart/report":
-        return True
-    daemon = _DAEMON.search(fields.get("from")) is not None or "<>" in fields.get("return-path")
-    failure = _FAILURE.search(fields.shown("subject")) is not None
-    words = _NOTICE.search(notice[:8000]) is not None
-    return daemon or failure or words
 
 
 def _merged(

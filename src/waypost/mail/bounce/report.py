@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 Kind = Literal["bounce", "complaint", "disposition", "automatic-reply", "other"]
-"""What came back: a report about delivery, about a complaint (RFC 5965), about reading (RFC 8098), an
-answer that a program wrote for a person (RFC 3834), or none of these."""
+"""What came back: a report about delivery, about a complaint (RFC 5965), about reading (RFC 8098),
+an answer that a program wrote for a person (RFC 3834), or none of these."""
 
 Action = Literal["failed", "delayed", "delivered", "relayed", "expanded"]
 """RFC 3464 2.3.3."""

@@ -16,11 +16,14 @@ from waypost.mail.bounce.report import MAXIMUM_DIAGNOSTIC
 from waypost.mail.encoded_words import displayable
 
 _SENT: Final = re.compile(
-    r"(?i)^[\s|]{0,8}(?:>>>|-->|==>|->|sent(?: <<<)?:?|command:?|in:|our side:|hmailserver sent:)\s{0,4}"
-    r"(EHLO|HELO|LHLO|STARTTLS|AUTH|MAIL|RCPT|DATA|BDAT|QUIT|RSET|\.)(?:\s{1,4}(?:FROM|TO)\s{0,2}:)?\s{0,4}(.*)$"
+    r"(?i)^[\s|]{0,8}(?:>>>|-->|==>|->|sent(?: <<<)?:?|command:?|in:|our side:|hmailserver "
+    r"sent:)\s{0,4}"
+    r"(EHLO|HELO|LHLO|STARTTLS|AUTH|MAIL|RCPT|DATA|BDAT|QUIT|RSET|\.)(?:\s{1,4}(?:FROM"
+    r"|TO)\s{0,2}:)?\s{0,4}(.*)$"
 )
 _RECEIVED: Final = re.compile(
-    r"(?i)^[\s|]{0,8}(?:<<<|<--|<==|<-|received(?: >>>)?:?|response:?|out:|remote side:|remote server replied:)\s{0,4}"
+    r"(?i)^[\s|]{0,8}(?:<<<|<--|<==|<-|received(?: >>>)?:?|response:?|out:|remote side:|remote "
+    r"server replied:)\s{0,4}"
     r"([2345]\d\d(?:[ -].*)?)$"
 )
 _BARE: Final = re.compile(r"^\s{0,4}([45]\d\d[ -].*)$")

@@ -16,7 +16,8 @@ from waypost.mail.encoded_words import displayable
 def _answered(verbs: str) -> str:
     """The ways in which reports name the command that was answered."""
     return (
-        rf"(?:[Aa]fter|[Dd]uring|[Rr]eply to|[Pp]ipelined|[Ss]ending|[Rr]esponse to) \(?(?:{verbs})\b"
+        rf"(?:[Aa]fter|[Dd]uring|[Rr]eply to|[Pp]ipelined|[Ss]ending|[Rr]esponse to) "
+        rf"\(?(?:{verbs})\b"
         rf"|(?:>>> |\bSMTP:|\bSMTP command\W{{1,20}})(?:{verbs})\b|\((?:{verbs})\)"
     )
 

@@ -39,7 +39,8 @@ _KNOWN: Final = frozenset(
         "from", "to", "subject", "date", "received", "return-path", "message-id", "mime-version",
         "content-type", "delivered-to", "x-failed-recipients", "auto-submitted", "reply-to",
         "sender", "cc", "x-mailer", "precedence", "references", "in-reply-to", "errors-to",
-        "content-transfer-encoding", "x-original-to", "importance", "thread-topic", "dkim-signature",
+        "content-transfer-encoding", "x-original-to", "importance", "thread-topic",
+        "dkim-signature",
     )
 )  # fmt: skip
 """Names that begin a message as mail programs show or save it."""
