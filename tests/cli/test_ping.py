@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from person import Person
 from scripted_server import DROP, ScriptedServer, server_context
 from typer.testing import CliRunner
 
@@ -231,6 +232,19 @@ def test_ctrl_c_ends_watching_with_the_figures() -> None:
             watching.kill()
     assert watching.returncode == 0
     assert "good: the median of" in rest
+
+
+def test_on_a_terminal_a_picture_is_drawn_until_ctrl_c() -> None:
+    with ScriptedServer() as server:
+        person = Person("ping", server.place, "--interval", "0.05")
+        try:
+            person.sees("3 sessions, 0 lost; min .*Ctrl-C ends")
+            person.types("\x03")
+            person.sees("total .*good: the median of")
+            assert person.ends() == 0
+        finally:
+            person.leaves()
+    assert "█" in person.all
 
 
 def test_a_hostile_server_has_no_more_time_than_its_stage(tmp_path: Path) -> None:

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import base64
-import os
-import pty
 import re
-import select
-import signal
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from person import Person
 from scripted_server import DROP, ScriptedServer, server_context
 from typer.testing import CliRunner
 
 from relay_process import free_port, has_ipv6
 from waypost.faces.cli.shell import app
 
-COMMAND = Path(sys.executable).with_name("waypost")
-WAIT = 30.0
 WITH_AUTH = {
     "EHLO": b"250-scripted.example\r\n250-SIZE 1000\r\n250-AUTH PLAIN LOGIN\r\n250 DSN\r\n",
     "AUTH": b"235 2.7.0 welcome\r\n",
@@ -313,58 +307,6 @@ def test_help_names_every_command() -> None:
 # --- in a terminal ------------------------------------------------------------------------------
 
 
-class Person:
-    """Somebody at a terminal."""
-
-    def __init__(self, *arguments: str) -> None:
-        self.pid, self._terminal = pty.fork()
-        if self.pid == 0:
-            os.environ["TERM"] = "xterm"
-            os.execv(COMMAND, ["waypost", "shell", *arguments])
-        self._seen = ""
-        self.all = ""
-
-    def sees(self, pattern: str) -> str:
-        """Wait until something is on the screen; what came before it is passed over."""
-        until = time.monotonic() + WAIT
-        while not (found := re.search(pattern, self._seen, re.DOTALL)):
-            assert time.monotonic() < until, f"{pattern!r} is not in {self._seen!r}"
-            if select.select([self._terminal], [], [], 0.1)[0]:
-                try:
-                    read = os.read(self._terminal, 65536).decode("utf-8", "replace")
-                except OSError:
-                    read = ""
-                assert read, f"{pattern!r} is not in {self._seen!r}, and the shell has ended"
-                self._seen += read
-                self.all += read
-        self._seen = self._seen[found.end() :]
-        return found[0]
-
-    def types(self, text: str) -> None:
-        time.sleep(0.1)  # the line editor needs a moment behind its prompt
-        os.write(self._terminal, text.encode())
-
-    def ends(self) -> int:
-        """The exit code."""
-        until = time.monotonic() + WAIT
-        while True:
-            if select.select([self._terminal], [], [], 0.05)[0]:
-                try:
-                    self.all += os.read(self._terminal, 65536).decode("utf-8", "replace")
-                except OSError:
-                    break
-            assert time.monotonic() < until, f"it does not end: {self.all}"
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def leaves(self) -> None:
-        try:
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
-        except (ProcessLookupError, ChildProcessError):
-            pass
-        os.close(self._terminal)
-
-
 @pytest.fixture
 def people() -> Iterator[list[Person]]:
     made: list[Person] = []
@@ -377,7 +319,7 @@ def test_a_person_completes_logs_in_without_an_echo_and_leaves_with_ctrl_d(
     people: list[Person], tmp_path: Path
 ) -> None:
     with ScriptedServer(WITH_AUTH) as server:
-        person = Person(server.place)
+        person = Person("shell", server.place)
         people.append(person)
         person.sees(r"it is ready.*\n> ")
         person.types("EH\tme.example\n")
@@ -399,7 +341,7 @@ def test_a_person_completes_logs_in_without_an_echo_and_leaves_with_ctrl_d(
 
 def test_what_comes_unasked_is_shown_at_once_and_the_line_is_kept(people: list[Person]) -> None:
     with ScriptedServer(idle=b"421 4.4.2 idle for too long\r\n") as server:
-        person = Person(server.place)
+        person = Person("shell", server.place)
         people.append(person)
         person.sees(r"it is ready.*\n> ")
         person.types("EHLO me\n")
@@ -414,7 +356,7 @@ def test_what_comes_unasked_is_shown_at_once_and_the_line_is_kept(people: list[P
 
 def test_ctrl_c_leaves_a_wait_and_not_the_shell(people: list[Person]) -> None:
     with ScriptedServer({"VRFY": b""}) as server:
-        person = Person(server.place)
+        person = Person("shell", server.place)
         people.append(person)
         person.sees(r"it is ready.*\n> ")
         person.types("VRFY joe\n")
@@ -429,7 +371,7 @@ def test_ctrl_c_leaves_a_wait_and_not_the_shell(people: list[Person]) -> None:
 def test_ctrl_c_in_a_login_ends_the_connection(people: list[Person]) -> None:
     """The server would take the next line for the response that it waits for."""
     with ScriptedServer({**WITH_AUTH, "AUTH": b""}) as server:
-        person = Person(f"smtp://joe:hush@{server.place}")
+        person = Person("shell", f"smtp://joe:hush@{server.place}")
         people.append(person)
         person.sees(r"it is ready.*\n> ")
         person.types("AUTH PLAIN in-clear\n")
@@ -443,7 +385,7 @@ def test_ctrl_c_in_a_login_ends_the_connection(people: list[Person]) -> None:
 
 def test_a_lost_connection_can_be_made_again(people: list[Person]) -> None:
     with ScriptedServer({"NOOP": DROP}) as server:
-        person = Person(server.place)
+        person = Person("shell", server.place)
         people.append(person)
         person.sees(r"it is ready.*\n> ")
         person.types("NOOP\n")
@@ -460,7 +402,7 @@ def test_ctrl_c_in_a_message_ends_the_connection_and_not_the_message(
     people: list[Person],
 ) -> None:
     with ScriptedServer() as server:
-        person = Person(server.place)
+        person = Person("shell", server.place)
         people.append(person)
         person.sees(r"it is ready.*\n> ")
         person.types("DATA\n")
