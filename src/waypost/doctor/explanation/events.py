@@ -63,7 +63,7 @@ def heard_in_events(text: str) -> tuple[Heard, ...]:
         return ()
     document: object
     try:
-        document, _ = json.JSONDecoder().raw_decode(text[at:MAXIMUM_TEXT])
+        document, _ = json.JSONDecoder(strict=False).raw_decode(text[at:MAXIMUM_TEXT])
     except (ValueError, RecursionError):
         return ()
     found: list[Heard] = []

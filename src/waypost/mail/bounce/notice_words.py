@@ -36,6 +36,10 @@ _SAYS_NOTHING: Final = re.compile(
     r"recipients? (?:has )?failed|your message (?:could not be|was not) delivered to|the following)"
 )
 _WORDS: Final = re.compile(r"\w{3,}\W.*\w{2,}")
+_ALIAS: Final = re.compile(
+    r"^\s*\((?:expanded|generated|ultimately generated|originally|forwarded)[^()]{0,400}\):?\s*"
+)
+"""Where an address came from; that is told elsewhere."""
 _RULE: Final = re.compile(r"^[\s=*_#-]{3,}$")
 
 
@@ -57,7 +61,7 @@ def words_about(lines: Sequence[str], at: int, end: int, rest: str) -> str:
         above = _paragraphs(lines[max(0, at - 12) : max(at, 0)])
         texts = [" ".join(paragraph) for paragraph, _ in reversed(above)]
         chosen = next((text for text in texts if not _SAYS_NOTHING.match(text)), "")
-    return displayable(chosen)[:MAXIMUM_DIAGNOSTIC]
+    return displayable(_ALIAS.sub("", chosen))[:MAXIMUM_DIAGNOSTIC]
 
 
 def telling(text: str) -> int:

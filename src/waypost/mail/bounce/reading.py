@@ -34,7 +34,7 @@ from waypost.mail.html_text import text_of_html
 MAXIMUM_HTML: Final = 1 << 17
 MAXIMUM_NOTICE: Final = 1 << 17
 """Characters of a notice for people."""
-MAXIMUM_WORDS: Final = 600
+MAXIMUM_WORDS: Final = 3000
 MAXIMUM_FORWARDS: Final = 2
 """How often a report may be forwarded in another message."""
 MAXIMUM_GUESSED: Final = 5
@@ -220,7 +220,7 @@ def _joined(one: ReportedRecipient, beside: ReportedRecipient | None) -> Reporte
     host = one.remote_mta
     if beside is not None and one.action in ("failed", "delayed"):
         if beside.diagnostic and _says_little(words):
-            words = f"{words} {beside.diagnostic}".strip()
+            words = beside.diagnostic  # an exit status of sendmail's, such as 71, tells nobody much
         elif len(words) > 20 and words[-20:] in beside.diagnostic[:-20]:
             words = beside.diagnostic  # the field holds the first line of a reply, the notice all
         step = step or beside.step
