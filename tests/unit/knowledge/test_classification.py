@@ -169,7 +169,7 @@ def test_a_reason_comes_with_its_names_elsewhere() -> None:
     assert found == Classification(
         552, status("5.2.2"), "permanent", "mailbox-full", "recipient.mailbox_full",
         "The recipient's quota is used up; it may be emptied.", "give-back", found.confidence,
-        "quota", "RFC 3463 3.3", "mailboxfull", "QuotaIssues",
+        "common-quota", "RFC 3463 3.3", "mailboxfull", "QuotaIssues",
     )  # fmt: skip
 
 
