@@ -13,6 +13,7 @@ from waypost import errors
 from waypost.delivery.opening import OpeningFailed
 from waypost.delivery.outcome import Outcome
 from waypost.errors import DeliveryError
+from waypost.faces.library.settings import OWN_RELAY
 from waypost.knowledge.advice import advice_for_operator
 from waypost.knowledge.causes import causes
 from waypost.knowledge.classification import classify
@@ -127,13 +128,19 @@ def not_opened(failed: OpeningFailed, outcome: Outcome, transcript: str) -> Deli
         found = classify(reply)
         if found.reason != "unknown" and found.cause:
             reason, cause = found.reason, found.cause
+    fix = fix_for(reason, cause, {"host": _host(failed.next_hop)})
+    if reason == "connection-refused" and failed.next_hop == _OWN_RELAY:
+        fix = (
+            "Start the relay of this machine with `waypost serve`, or say where to send to: "
+            "a URL such as smtp://user:password@host:587, or the variable WAYPOST_URL."
+        )
     several = "; ".join(
         failure.outcome.text for failure in failed.failures if failure.outcome is not outcome
     )
     return kind(
         f"{_OPENING.get(kind, 'no session with the server came about')}: {outcome.text}",
         evidence=several,
-        fix=fix_for(reason, cause, {"host": _host(failed.next_hop)}),
+        fix=fix,
         reason=reason,
         cause=cause,
         temporary=outcome.kind == "temporary" and not outcome.alert,
@@ -141,6 +148,8 @@ def not_opened(failed: OpeningFailed, outcome: Outcome, transcript: str) -> Deli
         transcript=transcript,
     )
 
+
+_OWN_RELAY: Final = OWN_RELAY.removeprefix("smtp+plain://")
 
 _OPENING: Final[Mapping[type[DeliveryError], str]] = {
     errors.AuthenticationFailed: "the login failed",
