@@ -64,7 +64,7 @@ class Session(asyncio.Protocol):
     """See the module. Made by the listener for each connection."""
 
     __slots__ = (
-        "_authentication", "_ended", "_intake", "_introduced", "_monotonic", "_origin",
+        "_authentication", "_early", "_ended", "_intake", "_introduced", "_monotonic", "_origin",
         "_paused_by", "_proxy", "_tasks", "_tls_text", "_transport", "address", "deadline",
         "identity", "listener", "protocol", "refusal", "registered",
     )  # fmt: skip
@@ -88,6 +88,8 @@ class Session(asyncio.Protocol):
         self.refusal: Reply | None = None
         """What to greet an introduced client with, where it was one too many."""
         self._ended = False
+        self._early = b""
+        """What came under TLS while the end of the handshake was not noticed yet."""
         self._tls_text = ""
         self._origin: Origin | None = None
         """Of the next message; None where it has to be made anew."""
@@ -150,6 +152,11 @@ class Session(asyncio.Protocol):
             asked = protocol.ask(data)
             if asked is not None:
                 self._answer(asked)
+                return
+            if protocol.in_handshake and self._tasks:
+                # asyncio hands over what came right behind the handshake before `start_tls`
+                # returns; in the clear nothing comes any more, as reading was paused before.
+                self._early += data
                 return
         protocol.receive(data)
         self._pump()
@@ -489,6 +496,10 @@ class Session(asyncio.Protocol):
         self._note_tls()
         self._identify(None)
         self.deadline = self._monotonic() + COMMAND_SECONDS
+        early, self._early = self._early, b""
+        if early:
+            self.protocol.receive(early)
+            self._pump()
 
     def _note_tls(self) -> None:
         assert self._transport is not None
