@@ -93,6 +93,13 @@ SESSIONS = (
         "transcript", "relay-denied", 550, step="mail",
     ),
     Case(
+        "         0.1 ms  they 220 mx ESMTP\n         0.1 ms  we   EHLO relay\n"
+        "         1.2 ms  they 250 mx\n         1.3 ms  we   MAIL FROM:<s@example.com>\n"
+        "         1.9 ms  they 250 ok\n         2.0 ms  we   RCPT TO:<a@example.org>\n"
+        "         9.0 ms  they 450 4.2.0 Greylisted\n                 note ended",
+        "transcript", "greylisted", 450, "temporary", "rcpt", recipient="a@example.org",
+    ),
+    Case(
         "C: DATA\nS: 354 go on\nC: .\nS: 250 2.0.0 Ok: queued",
         "transcript", "delivered", 250, "success",
     ),
@@ -411,6 +418,13 @@ def test_several_lines_of_a_log_are_each_explained_and_failures_come_first() -> 
     answer = explain("\n".join((LOGS[2].text, LOGS[0].text, LOGS[1].text, LOGS[0].text)))
     assert [one.reason for one in answer.findings] == [
         "no-such-mailbox", "connect-timeout", "delivered",
+    ]  # fmt: skip
+
+
+def test_several_codes_are_each_explained() -> None:
+    answer = explain("550 5.1.1, 421 5.7.1 452 4.2.2")
+    assert [(one.code, str(one.enhanced)) for one in answer.findings] == [
+        (550, "5.1.1"), (421, "None"), (None, "5.7.1"), (452, "4.2.2"),
     ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from waypost.doctor.explanation.answer import UNDERSTOOD, Answer, Finding, NothingKnown
-from waypost.doctor.explanation.heard import MAXIMUM_TEXT, Heard
+from waypost.doctor.explanation.heard import MAXIMUM_FINDINGS, MAXIMUM_TEXT, Heard
 from waypost.doctor.explanation.wording import codes_known, finding_of
 from waypost.knowledge.classification import Classification, classify_text
 from waypost.knowledge.reply_contexts import stage_in
@@ -23,6 +23,11 @@ if TYPE_CHECKING:
 _CODES: Final = re.compile(
     r"[\s#(\[<\"']{0,8}(?:(?P<code>\d{3})(?:[\s-]{1,4}"
     r"|$))?#?(?P<enhanced>\d\.\d{1,3}\.\d{1,3})?[\s)\]>\"'.:,;-]{0,8}"
+)
+_ONLY_CODES: Final = re.compile(r"(?:(?:\d{3}|[245]\.\d{1,3}\.\d{1,3})(?:[\s,;]+|$))+")
+_CODE_OR_PAIR: Final = re.compile(
+    r"(?<![\d.])(\d{3})(?: ([245]\.\d{1,3}\.\d{1,3}))?(?![\d.])"
+    r"|(?<![\d.])()([245]\.\d{1,3}\.\d{1,3})(?![\d.])"
 )
 _REPLY: Final = re.compile(r"\s{0,8}[2345]\d\d[ -]")
 UNSURE: Final = 0.45
@@ -39,7 +44,8 @@ def answer_to(given: str | bytes) -> Answer:
     if codes is not None and (codes["code"] or codes["enhanced"]):
         return _codes(text.strip(), codes["code"], codes["enhanced"])
     return (
-        _events(text)
+        _several_codes(text)
+        or _events(text)
         or _message(given, text, sure=True)
         or _log(text)
         or _session(text)
@@ -61,6 +67,19 @@ def _codes(text: str, code: str | None, enhanced: str | None) -> Answer:
     heard = Heard("code", text, "", number, status)
     found = classify_text("", code=number, enhanced=status)
     return Answer("code", (finding_of(heard, found),))
+
+
+def _several_codes(text: str) -> Answer | None:
+    """Codes and nothing else, one after the other: each is explained."""
+    if len(text) > 400 or not _ONLY_CODES.fullmatch(text.strip()):
+        return None
+    findings = []
+    for code, after, _, alone in _CODE_OR_PAIR.findall(text):
+        if after and after[0] != code[0]:  # the next thing asked, and no pair
+            findings += [_codes(code, code, None), _codes(after, None, after)]
+        else:
+            findings.append(_codes(f"{code} {after or alone}".strip(), code, after or alone))
+    return Answer("code", tuple(one.main for one in findings[:MAXIMUM_FINDINGS]))
 
 
 def _events(text: str) -> Answer | None:

@@ -22,15 +22,15 @@ MAXIMUM_LINE: Final = 2000
 _VERBS: Final = r"EHLO|HELO|LHLO|STARTTLS|AUTH|MAIL FROM|RCPT TO|DATA|BDAT|QUIT|RSET|NOOP|VRFY"
 _STAMP: Final = (
     r"(?:\[?\d{4}-\d\d-\d\d[T ][\d:.,Z+-]{5,20}\]?\s{1,4}|\d\d:\d\d:\d\d[.\d]{0,7}\s{1,4}"
-    r"|-?\d{1,6}\.\d{1,6}\s{1,4})?"
+    r"|(?:-|-?[\d.]{1,12})(?: ms)?\s{1,4})?"
 )
 _SERVER: Final = re.compile(
-    rf"(?i)^\s{{0,8}}{_STAMP}(?:<\s?-|<~|<\*\*|<<<?|<=|<--|<(?=\s?\d)|s:|server(?: ?-> ?client)?:"
+    rf"(?i)^\s{{0,20}}{_STAMP}(?:<\s?-|<~|<\*\*|<<<?|<=|<--|<(?=\s?\d)|s:|server(?: ?-> ?client)?:"
     rf"|they\b|smtp <<|in:(?=\s*\d)|received:?|recv:?|remote:|r:)"
     rf"\s{{0,4}}(?P<said>[2345]\d\d(?:[ -].*)?)$"
 )
 _CLIENT: Final = re.compile(
-    rf"(?i)^\s{{0,8}}{_STAMP}(?:-\s?>|~>|\*\*>|>>>?|=>|-->|>|c:|client(?: ?-> ?server)?:|we\b"
+    rf"(?i)^\s{{0,20}}{_STAMP}(?:-\s?>|~>|\*\*>|>>>?|=>|-->|>|c:|client(?: ?-> ?server)?:|we\b"
     rf"|send:\s?['\"]?b?['\"]?|smtp >>|sent:?|out:|l:)\s{{0,4}}(?P<said>\S.*)$"
 )
 _BARE_REPLY: Final = re.compile(r"^\s{0,4}(?P<said>[2345]\d\d(?:[ -].*)?)$")
