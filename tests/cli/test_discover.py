@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from scripted_server import ScriptedServer, server_context
+from answering_server import ScriptedServer, server_context
 from typer.testing import CliRunner
 
 from name_server import NameServer

@@ -12,8 +12,8 @@ import time
 from pathlib import Path
 
 import pytest
+from answering_server import DROP, ScriptedServer, server_context
 from person import Person
-from scripted_server import DROP, ScriptedServer, server_context
 from typer.testing import CliRunner
 
 from relay_process import free_port, has_ipv6
