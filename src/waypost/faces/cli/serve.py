@@ -133,11 +133,11 @@ def _run(process: _Process) -> None:
     # Objects of a message live until its reply; collecting cycles among them finds nothing. A
     # rarer collection of the youngest saves a tenth of the time of a busy relay.
     gc.set_threshold(50_000, 20, 50)
-    if sys.platform == "win32":
+    try:
+        import uvloop
+    except ImportError:  # Windows, or another Python than CPython
         asyncio.run(process.main())
         return
-    import uvloop
-
     uvloop.run(process.main())
 
 
