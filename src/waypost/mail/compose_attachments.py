@@ -37,6 +37,7 @@ _NOT_IN_NAMES: Final = re.compile(
     r"[\x00-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060\u2066-\u2069\ufeff\ud800-\udfff"
     r'<>:"|?*]+'
 )
+_ENDS: Final = re.compile(r"\A[\s.]+|[\s.]+\Z")
 _KIND: Final = re.compile(r"([A-Za-z0-9!#$&^_.+-]{1,60})/([A-Za-z0-9!#$&^_.+-]{1,60})")
 
 _OFFICE: Final = "application/vnd.openxmlformats-officedocument."
@@ -254,7 +255,7 @@ def safe_name(name: str) -> str:
     """A file name without folders, control characters and signs with a meaning, at most 200
     characters, its ending kept."""
     name = re.split(r"[/\\]", name)[-1]
-    name = _NOT_IN_NAMES.sub("_", name).strip(" .") if name.strip(". ") else ""
+    name = _ENDS.sub("", _NOT_IN_NAMES.sub("_", _ENDS.sub("", name)))
     if len(name) > _MAXIMUM_NAME:
         ending = PurePath(name).suffix[:20]
         name = name[: _MAXIMUM_NAME - len(ending)] + ending

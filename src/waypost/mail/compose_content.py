@@ -18,6 +18,7 @@ What differs from the standard library's generator, on purpose:
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import io
 import re
@@ -30,24 +31,17 @@ from email.policy import Policy
 from typing import Any, Final, TypeAlias
 
 from waypost.mail.compose_attachments import Attachment, FilePart
-from waypost.mail.compose_encodings import quoted_printable
+from waypost.mail.compose_encodings import base64_lines, quoted_printable
 from waypost.mail.compose_faults import InvalidMessage
+from waypost.mail.compose_lines import field_line, has_long_line
 from waypost.smtp.framing import has_bare_line_end, normalise_line_ends
 
 CHUNK: Final = 65536
-MAXIMUM_LINE: Final = 998
-"""Octets of a line without its CRLF (RFC 5322 2.1.1)."""
-
-_FOLDED_LINE: Final = 78
+"""Octets of a piece in memory that are given out at once."""
 
 _NEVER_WRITTEN: Final = ("bcc", "resent-bcc")
-_PLAIN: Final = re.compile(r"[\t -~]*(?:\r?\n[ \t]+[!-~][\t -~]*)*")
-"""US-ASCII, with folds that leave no line of white space (RFC 5322 3.2.2)."""
-
-_BREAK: Final = re.compile(r"[\r\n](?![ \t\n])|\r(?!\n)|\n[ \t]*(?:\n|\Z)|\x00")
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _TYPE: Final = re.compile(r"\s*([A-Za-z0-9.+_-]+/[A-Za-z0-9.+_-]+)\s*(?:;|\Z)")
-_SPACES: Final = re.compile(r"[ \t]+")
 
 Part: TypeAlias = "Message[Any, Any]"
 
@@ -219,30 +213,36 @@ class _Writer:
         if not isinstance(payload, str):
             self._by_the_library(part, outermost=outermost)
             return
-        if payload.isascii():
-            octets = payload.encode("ascii")
-        else:
-            try:
-                octets = payload.encode("ascii", "surrogateescape")
-            except UnicodeEncodeError as fault:
-                raise InvalidMessage(
-                    "message",
-                    f"a {part.get_content_type()} part holds letters beyond US-ASCII and is not "
-                    "encoded",
-                    "use EmailMessage.set_content, or set_payload with charset='utf-8'",
-                ) from fault
-            if self._policy.cte_type == "7bit":
-                self._by_the_library(part, outermost=outermost)
-                return
+        try:
+            octets = payload.encode("ascii", "surrogateescape")
+        except UnicodeEncodeError as fault:
+            raise InvalidMessage(
+                "message",
+                f"a {part.get_content_type()} part holds letters beyond US-ASCII and is not "
+                "encoded",
+                "use EmailMessage.set_content, or set_payload with charset='utf-8'",
+            ) from fault
         if has_bare_line_end(octets):
             octets = normalise_line_ends(octets)
-        if (_has_long_line(octets) or b"\0" in octets) and _is_unencoded(part):
-            quoted = {"content-transfer-encoding": "quoted-printable"}
-            self._header(part, outermost=outermost, changed=quoted)
-            octets = quoted_printable(octets)
+        if self._must_encode(octets) and _is_unencoded(part):
+            is_text = content_type(part).startswith("text/")
+            encoding = "quoted-printable" if is_text else "base64"
+            octets = quoted_printable(octets) if is_text else base64_lines(octets)
+            changed = {"content-transfer-encoding": encoding}
+            if outermost:
+                changed["mime-version"] = "1.0"
+            self._header(part, outermost=outermost, changed=changed)
         else:
             self._header(part, outermost=outermost)
+            if self._policy.cte_type == "7bit" and not octets.isascii():
+                octets = _mended(part, octets)
         self._pieces.append(octets)
+
+    def _must_encode(self, octets: bytes) -> bool:
+        """A line is too long, there is a NUL, or 8 bits where only 7 may be (RFC 5322 2.1, 2.3)."""
+        if self._policy.cte_type == "7bit" and not octets.isascii():
+            return True
+        return b"\0" in octets or has_long_line(octets)
 
     def _multipart(self, part: Part, children: list[Part], *, outermost: bool) -> None:
         outer = self._pieces
@@ -283,20 +283,16 @@ class _Writer:
                 return boundary
 
     def _by_the_library(self, part: Part, *, outermost: bool) -> None:
-        """What is signed, encoded again or out of the ordinary, as the standard library writes it.
-        Its header is ours, unless the library has to change it."""
+        """What is signed or out of the ordinary, as the standard library writes it, under a header
+        of ours. It may set a boundary, and must not do so in the caller's message."""
+        part = copy.copy(part)
+        del part["X-Waypost-None"]  # gives the copy a list of fields of its own
         written = io.BytesIO()
         BytesGenerator(written, mangle_from_=False, policy=self._policy).flatten(part)
         content = written.getvalue()
-        if outermost:
-            end = content.find(b"\r\n\r\n") + 2
-            block = re.sub(
-                rb"(?im)^(?:resent-)?bcc[ \t]*:[^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*",
-                b"",
-                content[:end],
-            )
-            content = block + content[end:]
-        self._pieces.append(content)
+        end = 0 if content.startswith(b"\r\n") else content.find(b"\r\n\r\n") + 2
+        self._header(part, outermost=outermost)
+        self._pieces.append(content[end + 2 :])
 
 
 def raw_field(part: Part, name: str) -> str:
@@ -317,57 +313,20 @@ def _kept_payload(part: Part) -> Any:
     return part._payload  # type: ignore[attr-defined]
 
 
-def _has_long_line(octets: bytes) -> bool:
-    return len(octets) > MAXIMUM_LINE and max(map(len, octets.split(b"\r\n"))) > MAXIMUM_LINE
-
-
 def _is_unencoded(part: Part) -> bool:
     encoding = raw_field(part, "content-transfer-encoding").strip().lower()
     return encoding in ("", "7bit", "8bit", "binary")
 
 
-def field_line(name: str, value: Any, policy: Policy[Any]) -> bytes:
-    """One field as it is written, folded, with its CRLF. Raises InvalidMessage."""
-    text = value if isinstance(value, str) else str(value)
-    if _PLAIN.fullmatch(text) and "=?" not in text:
-        if len(name) + 2 + len(text) <= _FOLDED_LINE:
-            return f"{name}: {text}\r\n".encode("ascii") if "\n" not in text else _kept(name, text)
-        return _kept(name, text)
-    if type(value) is str and _BREAK.search(text):
-        raise InvalidMessage(
-            name,
-            f"the value holds a line break or NUL: {text[:100]!a}",
-            "a header field is one line: remove it, or refuse the input that brought it",
-        )
-    line = policy.fold_binary(name, value)
-    return _LINE_END_OCTETS.sub(b"\r\n", line)
+def _mended(part: Part, octets: bytes) -> bytes:
+    """An encoded part with octets that no encoding makes: base64 ignores them (RFC 2045 6.8), and
+    quoted-printable can say them."""
+    if raw_field(part, "content-transfer-encoding").strip().lower() == "quoted-printable":
+        return _BEYOND_ASCII.sub(lambda found: b"=%02X" % found[0][0], octets)
+    return _BEYOND_ASCII.sub(b"", octets)
 
 
-_LINE_END_OCTETS: Final = re.compile(rb"\r\n|\r|\n")
-
-
-def _kept(name: str, text: str) -> bytes:
-    """A value in US-ASCII: folds that are there stay, longer lines are folded at spaces."""
-    lines: list[str] = []
-    for line in _LINE_END.split(f"{name}: {text}"):
-        lines += _folded(line) if len(line) > _FOLDED_LINE else [line]
-    return "".join(f"{line}\r\n" for line in lines).encode("ascii")
-
-
-def _folded(line: str) -> list[str]:
-    lines: list[str] = []
-    start, last = 0, 0
-    for space in _SPACES.finditer(line, 1):
-        at = space.start()
-        if at - start > _FOLDED_LINE and last > start:
-            lines.append(line[start:last])
-            start = last
-        if space.end() < len(line) and line[start:at].strip(" \t") and not line[:at].endswith(":"):
-            last = at
-    if len(line) - start > _FOLDED_LINE and last > start:
-        lines.append(line[start:last])
-        start = last
-    return [*lines, line[start:]]
+_BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]")
 
 
 def _crlf(text: str) -> bytes:

@@ -133,6 +133,27 @@ def test_a_long_word_of_a_field_stays_whole() -> None:
     )
 
 
+def test_a_subject_without_a_space_is_written_as_encoded_words() -> None:
+    content = written(own(Subject="x" * 3000))
+    assert max(map(len, content.split(b"\r\n"))) <= 998
+    assert str(read_back(content)["Subject"]) == "x" * 3000
+
+
+def test_a_word_that_no_line_can_hold_is_refused() -> None:
+    message = own()
+    message.set_raw("References", "<" + "x" * 1200 + ">")
+    message.policy = policy.compat32  # which folds nothing
+    with pytest.raises(InvalidMessage, match="References: a word of the value is longer than 998"):
+        content_of(message)
+
+
+def test_a_message_of_before_mime_is_encoded_where_only_7_bits_pass() -> None:
+    raw = b"From: a@example.com\r\nTo: b@example.org\r\n\r\nZo\xeb\r\n"
+    content = outgoing(message_from_bytes(raw, policy=policy.SMTP), seven_bit=True).content
+    assert content.read().endswith(b"\r\n\r\nZo=EB\r\n")
+    assert {"mime-version", "content-transfer-encoding"} <= set(field_names(content.read()))
+
+
 @given(st.lists(st.text(alphabet="abc<>@.,;=", min_size=1, max_size=90), min_size=1, max_size=30))
 def test_folding_keeps_every_word(words: list[str]) -> None:
     content = content_of(own(X_Words=" ".join(words))).read()
