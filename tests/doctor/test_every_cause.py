@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
-from broken_servers import DROP, HANG, RESET, Script
+from broken_servers import DROP, HANG, RESET, Script, start_tls
 from check_lab import CheckLab
 from made_certificates import context_of, issue
 
@@ -260,6 +260,33 @@ STARTTLS = b"250-mail.test\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250 STARTTLS\r\n"
 async def a_tls_port_asked_in_the_clear(lab: CheckLab) -> Checked:
     port = await lab.serve(Script(tls=good_tls(lab), implicit=True))
     return await lab.check(f"smtp://127.0.0.1:{port}")
+
+
+@finds("tls.wrong_mode_implicit_expected")
+async def a_tls_port_that_serves_one_after_the_other(lab: CheckLab) -> Checked:
+    context, turn = good_tls(lab), asyncio.Lock()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with turn:
+            await start_tls(writer, context)
+            writer.write(b"220 mail.test ESMTP\r\n")
+            await reader.readline()
+
+    port = await lab.serve(Script(talk=talk))
+    return await lab.check(f"smtp://127.0.0.1:{port}")
+
+
+@finds("greeting.http_server")
+async def a_web_server_that_serves_one_after_the_other(lab: CheckLab) -> Checked:
+    turn = asyncio.Lock()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        async with turn:
+            await _http(reader, writer)
+            writer.close()
+
+    port = await lab.serve(Script(talk=talk))
+    return await lab.check(f"127.0.0.1:{port}")
 
 
 @finds("tls.wrong_mode_starttls_expected")

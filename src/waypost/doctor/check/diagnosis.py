@@ -31,7 +31,12 @@ _TOLD_AT_GREETING: Final = frozenset({
 })  # fmt: skip
 """What the words of a refused greeting can tell more exactly than its code."""
 
-_GENERAL_AT_LOGIN: Final = ("recipient.", "policy.content", "policy.relay", "greeting.", "size.")
+_GENERAL_OF_A_SENDER: Final = (
+    "auth.required", "policy.sender", "policy.relay", "policy.spf", "policy.dmarc", "recipient.",
+)  # fmt: skip
+"""What may be said of one sender or stranger and not of another."""
+
+_AT_LOGIN: Final = ("recipient.", "policy.content", "policy.relay", "greeting.", "size.")
 _AT_LOGIN: Final = {"recipient.disabled": "auth.account_locked"}
 """What a cause of a recipient is when it is said of who logs in."""
 
@@ -144,7 +149,8 @@ def _candidates(steps: Sequence[Step]) -> Iterable[_Candidate]:
                 continue
             assert sign.reply is not None, "the sign has what was said"
             names = causes_of_reply(sign.reply, sign.stage)
-            fails = fails and sign.given
+            # A sender of ours tells little of senders; of this client it tells the same.
+            fails = fails and (sign.given or not names[0].startswith(_OF_A_SENDER))
             yield _Candidate(cause(names[0]), sign, fails, number, place, names[1:])
 
 

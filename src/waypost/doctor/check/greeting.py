@@ -14,7 +14,12 @@ from typing import TYPE_CHECKING, Final
 
 from waypost.delivery.route import TlsMode
 from waypost.doctor.check.connection import TITLES, Protocol, protocol_of
-from waypost.doctor.check.identification import Identified, identify_silent
+from waypost.doctor.check.identification import (
+    Identified,
+    first_words,
+    identify_silent,
+    under_tls_here,
+)
 from waypost.doctor.check.steps import CheckEnded, StepInProgress
 from waypost.doctor.line_connection import NotAReply, Unanswered
 from waypost.knowledge.response_times import response_limit
@@ -128,11 +133,11 @@ async def _look_who_is_there(
 
 def _found(session: Session, step: StepInProgress, found: Identified) -> CheckEnded:
     """Record what is there in place of a greeting. To be raised."""
-    step.note("the server says nothing in the clear")
+    step.note("the server says nothing by itself in the clear")
     if not found.under_tls:
-        step.note(f"on another connection it spoke {TITLES[found.protocol]}: {found.evidence}")
+        step.note(f"asked like a web server, it speaks {TITLES[found.protocol]}: {found.evidence}")
         return step.fail(_SIGNS.get(found.protocol, "greeting:not-smtp"), **session.facts)
-    step.note("on another connection it made a TLS handshake at once")
+    step.note("to a TLS handshake it answers")
     if found.evidence:
         step.note(f"under TLS: {found.evidence}")
     if found.protocol in ("smtp", "tls"):
@@ -154,11 +159,28 @@ async def _ungreeted(session: Session, step: StepInProgress, fault: Unanswered) 
         if fault.why not in ("timeout", "closed", "reset"):
             return step.fail("protocol:malformed", **session.facts)
     if fault.why == "timeout":
+        if protocol == "silent" and not session.tls:
+            found = await _last_look(session)
+            if found.protocol not in ("silent", "other"):
+                return _found(session, step, found)
         return step.fail("greeting:timeout", **session.facts)
     if fault.why == "reset":
         return step.fail("tcp:reset", **session.facts)
     step.note("it closed the connection without a greeting")
     return step.fail("protocol:dropped", **session.facts)
+
+
+async def _last_look(session: Session) -> Identified:
+    """What a silent server is that takes one connection after the other: TLS on the very
+    connection it has, then a browser's request when that is over.
+    """
+    connection, server = session.connection, session.server
+    assert connection is not None, "connected"
+    seconds = min(IDENTIFYING_SECONDS, server.seconds)
+    found = await under_tls_here(connection, server, session.world, seconds)
+    if found.protocol == "silent":
+        found = await first_words(server, session.address, session.world, seconds)
+    return found if found.under_tls or found.protocol != "smtp" else Identified("silent")
 
 
 def _foreign(session: Session, step: StepInProgress, protocol: Protocol, why: str) -> CheckEnded:

@@ -57,6 +57,16 @@ async def identify_silent(
     return Identified("silent")
 
 
+async def under_tls_here(
+    connection: ProbeConnection, server: ServerToCheck, world: World, seconds: float
+) -> Identified:
+    """What speaks behind a TLS handshake on a connection that has been silent so far.
+
+    A server that takes one connection after the other answers on no other while this one is open.
+    """
+    return await _shake_hands(connection, server, world, seconds)
+
+
 async def first_words(
     server: ServerToCheck, address: str, world: World, seconds: float
 ) -> Identified:
@@ -81,6 +91,12 @@ async def under_tls(
     connection = await _connection(server, address, world, seconds)
     if connection is None:
         return Identified("silent")
+    return await _shake_hands(connection, server, world, seconds)
+
+
+async def _shake_hands(
+    connection: ProbeConnection, server: ServerToCheck, world: World, seconds: float
+) -> Identified:
     try:
         await connection.start_tls(
             world.network, any_server_context(), server_name(server.hop), seconds

@@ -30,7 +30,7 @@ class CheckSettings:
 
     hostname: str
     nonce: Callable[[], str]
-    seconds: float = 15.0
+    seconds: float = 10.0
     sender: str | None = None
     recipient: str | None = None
     size: int = 0

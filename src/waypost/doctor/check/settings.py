@@ -19,7 +19,7 @@ class ServerToCheck:
     """For SCRAM."""
     target: str
     """As it may be written again in a command."""
-    seconds: float = 15.0
+    seconds: float = 10.0
     """For each step."""
     sender: str | None = None
     """For MAIL; None: the login where that is an address, else the null sender."""

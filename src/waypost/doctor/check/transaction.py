@@ -39,7 +39,7 @@ async def try_transaction(session: Session) -> None:
         # Without a size there is nothing to say; SIZE=0 would be a promise that nobody keeps.
         offered = capabilities if size else replace(capabilities, size=None)
         answer = await ask(session, step, mail_command(transaction, offered))
-        _taken(session, step, answer, "mail", given=server.sender is not None)
+        _taken(session, step, answer, "mail", given=server.sender is not None or size > 0)
         session.inside_transaction = True
     if server.recipient is None:
         session.recorder.skip("rcpt", "no recipient was given (--to)")

@@ -90,7 +90,7 @@ def check_command(
         typer.Option(help="Trust these certificates (PEM) in place of the system's."),
     ] = None,
     insecure: InsecureOption = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for each step.", metavar="S")] = 15.0,
+    timeout: Annotated[float, typer.Option(help="Seconds for each step.", metavar="S")] = 10.0,
     source: Annotated[
         str | None, typer.Option(help="Connect from this address.", metavar="ADDRESS")
     ] = None,
