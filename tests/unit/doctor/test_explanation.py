@@ -163,6 +163,15 @@ LOGS = (
         "log", "relay-denied", step="rcpt", side="yours", recipient="a@example.net",
     ),
     Case(
+        "2026-11-24 10:00:00 plain authenticator failed for (x) [192.0.2.9]: 535 Incorrect "
+        "authentication data (set_id=joe)",
+        "log", "authentication-refused", 535, step="auth", side="yours", host="192.0.2.9",
+    ),
+    Case(
+        "postfix/qmgr[1]: 4F1B2C3D: from=<s@example.com>, status=expired, returned to sender",
+        "log", "expired", side="yours",
+    ),
+    Case(
         "Nov 24 sendmail[12]: 3AOA0123456789: to=<a@example.org>, delay=00:00:01, mailer=esmtp, "
         "relay=mx.example.org. [192.0.2.5], dsn=5.1.1, stat=User unknown",
         "log", "no-such-mailbox", host="mx.example.org", recipient="a@example.org",
@@ -274,6 +283,19 @@ PROGRAMS = (
     Case(
         "Net::OpenTimeout: execution expired",
         "exception", "connect-timeout", None, "temporary", "connect",
+    ),
+    Case(
+        "535: 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the "
+        "Tenant.",
+        "exception", "login-disabled", 535, cause="auth.disabled_for_tenant",
+    ),
+    Case(
+        "SMTP Error: The following recipients failed: a@example.org: Relay access denied",
+        "exception", "relay-denied", step="rcpt",
+    ),
+    Case(
+        "Error: queryA ETIMEOUT smtp.example.com { code: 'EDNS' }",
+        "exception", "dns-temporary", None, "temporary",
     ),
     Case("curl: (67) Login denied", "exception", "authentication-refused"),
     Case(

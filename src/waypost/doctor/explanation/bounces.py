@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from waypost.doctor.explanation.answer import Answer, Finding
 from waypost.doctor.explanation.heard import Heard
+from waypost.doctor.explanation.known import of_reason
 from waypost.doctor.explanation.wording import finding_of
 from waypost.knowledge.classification import Classification, classify_text
 from waypost.knowledge.outcomes import Stage
@@ -53,7 +54,7 @@ def answer_of_message(given: str | bytes) -> Answer | None:
         return None
     if report.kind != "bounce":
         name = {"complaint": "complaint", "automatic-reply": "automatic-reply"}.get(report.kind, "")
-        found = _of_reason(name) if name else classify_text("", code=250)
+        found = of_reason(name, f"message-{name}") if name else classify_text("", code=250)
         heard = Heard(
             "bounce", report.words[:200] or report.subject, report.words, side="recipient"
         )
@@ -94,11 +95,3 @@ def _finding(recipient: ReportedRecipient, report: BounceReport) -> Finding:
         recipient=recipient.address,
     )
     return finding_of(heard, found)
-
-
-def _of_reason(name: str) -> Classification:
-    reason = reasons()[name]
-    return Classification(
-        None, None, "permanent", reason.name, reason.cause, reason.meaning, reason.permanent, 1.0,
-        f"message-{name}", reason.source, reason.sisimai, reason.kumomta,
-    )  # fmt: skip

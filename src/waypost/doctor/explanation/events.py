@@ -14,8 +14,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from waypost.doctor.explanation.heard import MAXIMUM_EVIDENCE, MAXIMUM_FINDINGS, MAXIMUM_TEXT, Heard
+from waypost.doctor.explanation.known import OWN_TEXT, of_reason
 from waypost.knowledge.classification import Classification, classify_text
-from waypost.knowledge.reasons import reasons
 from waypost.mail.bounce.addresses import address_in
 from waypost.mail.encoded_words import displayable
 from waypost.smtp.reply import EnhancedStatus
@@ -149,7 +149,7 @@ def _heard(event: Event, kinds: tuple[str, ...]) -> Heard | None:
             words,
             recipient=address,
             side="recipient",
-            found=_of_reason("complaint"),
+            found=_known("complaint"),
         )
     if any(_DELIVERED.match(kind) for kind in kinds) and not re.search(
         r"(?i)bounce|fail|drop|defer|reject", told
@@ -173,18 +173,14 @@ def _heard(event: Event, kinds: tuple[str, ...]) -> Heard | None:
     found: Classification | None = None
     if known:
         found = classify_text(words, code=code, enhanced=status)
-        found = found if found.confidence >= 0.7 else _of_reason(known)
+        found = found if found.confidence >= 0.7 else _known(known)
     return Heard(
         "event", evidence, words, code, status, recipient=address, side="recipient", found=found
     )
 
 
-def _of_reason(name: str) -> Classification:
-    reason = reasons()[name]
-    return Classification(
-        None, None, "permanent", reason.name, reason.cause, reason.meaning, reason.permanent, 0.9,
-        f"event-{name}", reason.source, reason.sisimai, reason.kumomta,
-    )  # fmt: skip
+def _known(name: str) -> Classification:
+    return of_reason(name, f"event-{name}", confidence=OWN_TEXT)
 
 
 def _number(value: object) -> int | None:

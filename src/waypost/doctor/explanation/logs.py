@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Final
 
 from waypost.doctor.explanation.heard import MAXIMUM_EVIDENCE, MAXIMUM_FINDINGS, Heard, Side
+from waypost.doctor.explanation.known import of_reason
 from waypost.knowledge.outcomes import Stage
 from waypost.knowledge.reply_contexts import stage_in
 from waypost.mail.bounce.addresses import address_in, tidied
@@ -46,6 +47,10 @@ _EXIM: Final = re.compile(
 _EXIM_FRAME: Final = re.compile(r"(?: [A-Z]{1,4}=(?:\"[^\"]{0,300}\"|\S{1,300})){1,20}")
 _EXIM_REJECTED: Final = re.compile(
     r"\brejected (?P<what>[A-Za-z ]{2,30}?)(?: <?(?P<address>[^\s<>:]{1,320})>?)?: (?P<why>.*)"
+)
+_EXIM_LOGIN: Final = re.compile(
+    r"\b\w{2,30} authenticator failed for .{0,300}?\[(?P<ip>[0-9A-Fa-f.:]{2,45})\][^ ]{0,10}"
+    r": (?P<why>.*)"
 )
 _EXIM_HOST: Final = re.compile(r"\bH=(?P<host>[\w.-]{1,255})")
 
@@ -115,6 +120,12 @@ def _of_postfix(line: str) -> Heard | None:
     delivered = status["status"] in ("sent", "deliverable")
     if enhanced is not None and (enhanced.class_ == 2) != delivered:
         enhanced = None
+    if status["status"] == "expired":
+        expired = of_reason("expired", "postfix-expired")
+        return Heard(
+            "log", line[:MAXIMUM_EVIDENCE], why or "expired", side="yours", program="postfix",
+            recipient=tidied(pairs.get("to", "")), found=expired,
+        )  # fmt: skip
     vague = enhanced is not None and (enhanced.subject, enhanced.detail) == (0, 0)
     return Heard(
         "log", line[:MAXIMUM_EVIDENCE], why or status["status"], None, None if vague else enhanced,
@@ -164,6 +175,12 @@ def _of_exim(line: str) -> Heard | None:
                 "log", line[:MAXIMUM_EVIDENCE], rejected["why"], None, None, _WHATS.get(what), "",
                 "yours", "exim", tidied(rejected["address"] or ""),
             )  # fmt: skip
+    login = _EXIM_LOGIN.search(line)
+    if login is not None:
+        return Heard(
+            "log", line[:MAXIMUM_EVIDENCE], login["why"], None, None, "auth", login["ip"], "yours",
+            "exim",
+        )  # fmt: skip
     found = _EXIM.search(line)
     if found is None:
         return None

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Final
 
 from waypost.doctor.explanation.answer import UNDERSTOOD, Answer, Finding, NothingKnown
 from waypost.doctor.explanation.heard import MAXIMUM_FINDINGS, MAXIMUM_TEXT, Heard
+from waypost.doctor.explanation.known import of_program_text
 from waypost.doctor.explanation.wording import codes_known, finding_of
 from waypost.knowledge.classification import Classification, classify_text
+from waypost.knowledge.program_texts import program_text
 from waypost.knowledge.reply_contexts import stage_in
+from waypost.knowledge.reply_reason import COMMON_WORDS
 from waypost.smtp.reply import EnhancedStatus
 
 if TYPE_CHECKING:
@@ -29,7 +32,9 @@ _CODE_OR_PAIR: Final = re.compile(
     r"(?<![\d.])(\d{3})(?: ([245]\.\d{1,3}\.\d{1,3}))?(?![\d.])"
     r"|(?<![\d.])()([245]\.\d{1,3}\.\d{1,3})(?![\d.])"
 )
+_SUCCESS_CODE: Final = re.compile(r"\b2\d\d\b")
 _REPLY: Final = re.compile(r"\s{0,8}[2345]\d\d[ -]")
+_UNSPOKEN: Final = ("connect", "greeting", "tls", "starttls")
 UNSURE: Final = 0.45
 """Below this a judgement rests on a code alone."""
 
@@ -110,16 +115,15 @@ def _log(text: str) -> Answer | None:
 
     found = []
     for heard in heard_in_log(text):
-        if heard.delivered:
-            found.append((heard, classify_text("", code=250)))
-            continue
-        judged = _judged(heard)
-        if judged.kind == "success":  # the line tells of a failure, whatever number stands in it
-            judged = _judged(replace(heard, words=re.sub(r"\b2\d\d\b", "", heard.words)))
+        judged = classify_text("", code=250) if heard.delivered else _judged(heard)
+        if judged.kind == "success" and not heard.delivered:
+            # The line tells of a failure, whatever number stands in it.
+            judged = _judged(replace(heard, words=_SUCCESS_CODE.sub("", heard.words)))
         if judged.confidence < UNSURE and judged.code is None:
-            known = _of_program(heard)
-            judged = known if known is not None else judged
-        found.append((heard, judged))
+            row = program_text(heard.words)
+            judged = of_program_text(row) if row is not None else judged
+        if judged.confidence > 0.0:
+            found.append((heard, judged))
     return _answer(found)
 
 
@@ -162,22 +166,29 @@ def _program(text: str) -> Answer | None:
 
     findings: list[Finding] = []
     for heard, row in heard_in_exception(text):
-        found = _judged(heard) if heard.code is not None or heard.enhanced is not None else None
-        if row is not None and (found is None or found.confidence < UNSURE):
-            judged = _by_row(
-                heard, row.reason, row.cause, row.kind, row.id, row.source, row.program
-            )
-            if found is not None:
-                judged = replace(judged, code=found.code, enhanced=found.enhanced, kind=found.kind)
-            side = row.side if heard.side == "unknown" else heard.side
-            findings.append(
-                finding_of(replace(heard, side=side), judged, cause_id=row.cause, step=row.step)
-            )
-        elif found is not None:
+        quotes = heard.code is not None or heard.enhanced is not None
+        found = _judged(heard)
+        known = of_program_text(row) if row is not None else None
+        if row is None or known is None or _is_spoken(found, quotes=quotes, step=row.step):
             findings.append(finding_of(heard, found))
+            continue
+        if quotes:
+            known = replace(known, code=found.code, enhanced=found.enhanced, kind=found.kind)
+        side = row.side if heard.side == "unknown" else heard.side
+        findings.append(
+            finding_of(replace(heard, side=side), known, cause_id=row.cause, step=row.step)
+        )
     if not findings:
         return None
     return Answer("exception", tuple(findings))
+
+
+def _is_spoken(found: Classification, *, quotes: bool, step: str) -> bool:
+    """Whether a server has said it: it is quoted, or the words are some system's own. Where the
+    connection or TLS failed there was none to say anything."""
+    if quotes:
+        return found.confidence > UNSURE
+    return step not in _UNSPOKEN and found.confidence > COMMON_WORDS
 
 
 def _words(text: str) -> Answer:
@@ -203,27 +214,3 @@ def _judged(heard: Heard) -> Classification:
     if heard.found is not None:
         return heard.found
     return classify_text(heard.words, code=heard.code, enhanced=heard.enhanced, stage=heard.stage)
-
-
-def _of_program(heard: Heard) -> Classification | None:
-    """What a line of a log says in the words of a library."""
-    from waypost.knowledge.program_texts import program_text
-
-    row = program_text(heard.words)
-    if row is None:
-        return None
-    return _by_row(heard, row.reason, row.cause, row.kind, row.id, row.source, row.program)
-
-
-def _by_row(
-    heard: Heard, reason_name: str, cause: str, kind: str, rule: str, source: str, program: str
-) -> Classification:
-    from waypost.knowledge.reasons import reasons
-
-    reason = reasons()[reason_name]
-    temporary = kind == "temporary"
-    return Classification(
-        heard.code, heard.enhanced, "temporary" if temporary else "permanent", reason.name,
-        cause or reason.cause, reason.meaning, reason.temporary if temporary else reason.permanent,
-        0.8 if program == "any" else 0.9, rule, source, reason.sisimai, reason.kumomta,
-    )  # fmt: skip
