@@ -191,18 +191,35 @@ def test_a_message_that_is_cancelled_before_it_began_is_not_sent() -> None:
     told(story)
 
 
-@pytest.mark.parametrize("after", [0.05, 0.07, 0.09, 0.11])
-def test_a_message_that_is_cancelled_under_way_leaves_the_pool_healthy(after: float) -> None:
+@pytest.mark.parametrize("after", [0.005, 0.015, 0.025, 0.035, 0.045, 0.055])
+def test_a_message_that_is_cancelled_before_its_end_is_not_delivered(after: float) -> None:
     async def story(world: World) -> None:
         peer = world.peer(settings=ServerSettings("peer.example", chunking=False))
         engine = world.engine(pool_size=1)
-        shipment = engine.submit(world.message(), lambda result: None)
+        shipment = engine.submit(world.message("cancelled@one.example"), lambda result: None)
         await world.clock.sleep(after)
         engine.cancel(shipment)
         for _ in range(3):
             assert await world.send(engine)
-        assert peer.sessions == 1, "what was under way ran to its end on its connection"
+        assert len(peer.received) == 3
         assert kept(engine) == {"idle": 1}
+
+    told(story)
+
+
+def test_a_message_that_is_cancelled_after_its_end_keeps_the_connection() -> None:
+    async def story(world: World) -> None:
+        peer = world.peer(settings=ServerSettings("peer.example", chunking=False))
+        engine = world.engine(pool_size=1)
+        shipment = engine.submit(world.message("late@one.example"), lambda result: None)
+        while not shipment.errands[0].carried or (
+            shipment.errands[0].carried[0].client.stage != "content_reply"
+        ):
+            await world.clock.sleep(0.001)
+        engine.cancel(shipment)
+        assert await world.send(engine)
+        assert len(peer.received) == 2
+        assert peer.sessions == 1
 
     told(story)
 

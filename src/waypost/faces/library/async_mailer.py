@@ -84,8 +84,8 @@ class AsyncMailer:
         InvalidMessage, MailerClosed. Where some were accepted nothing is raised: look at
         `result.refused`, or call `result.raise_for_refused()`.
 
-        Cancelled before its message has begun, it is not sent; while it is under way, its content
-        is broken off or, when all of it is sent, it runs to its end and may be delivered.
+        Cancelled before its message was handed over whole, it is not delivered; after that, it
+        may be.
         """
         settings = self.settings
         prepared = prepare_signed(message, parts, self._clock, settings.hostname, settings.signing)

@@ -122,11 +122,11 @@ class Engine:
         return shipment
 
     def cancel(self, shipment: Shipment) -> None:
-        """Nobody waits for it any more.
+        """Nobody waits for it any more: nothing is begun or tried again.
 
-        What has not begun never begins. A transaction that is under way runs to its end, unless
-        its content is still on its way: then the connection is closed before the end of it, so
-        that the message is certainly not delivered. Nothing is tried again.
+        What is under way is broken off by closing the connection, so that the message is certainly
+        not delivered. Only where its content was handed over whole, or another message is under
+        way on the same connection, it runs to its end and may be delivered.
         """
         shipment.cancelled = True
         for errand in shipment.errands:
@@ -134,9 +134,11 @@ class Engine:
             if carried is None:
                 errand.is_over = True
                 self._withdraw(errand)
-            elif carried[0].client.wants_content:
+                continue
+            courier = carried[0]
+            if len(courier.deliveries) == 1 and courier.client.stage != "content_reply":
                 errand.is_over = True
-                carried[0].break_off("the message was cancelled by its sender")
+                courier.break_off("the message was cancelled by its sender")
         if all(errand.is_over for errand in shipment.errands):
             self._forget(shipment)
 

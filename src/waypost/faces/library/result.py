@@ -108,10 +108,7 @@ def _error_of(failed: list[RecipientResult]) -> WaypostError | None:
     if not errors:
         return None
     first = errors[0]
-    if len(errors) == 1 or (
-        all(type(one) is type(first) and one.reason == first.reason for one in errors)
-        and not (len(errors) > 1 and first.reply is not None and _differ(errors))
-    ):
+    if all(_speak_for_the_same(first, one) for one in errors):
         return first
     lines = [f"{one.address}: {one.error.what}" for one in failed if one.error is not None]
     shown = lines[:5] + ([f"and {len(lines) - 5} more"] if len(lines) > 5 else [])
@@ -127,6 +124,7 @@ def _error_of(failed: list[RecipientResult]) -> WaypostError | None:
     )
 
 
-def _differ(errors: list[WaypostError]) -> bool:
-    """Whether they are about recipients one by one: then none of them speaks for all."""
-    return len({id(one.reply) for one in errors}) > 1
+def _speak_for_the_same(one: WaypostError, other: WaypostError) -> bool:
+    """Whether one stands for the other: the same failure, by the same reply where there was one.
+    Refusals of recipients, one by one, do not."""
+    return type(one) is type(other) and one.reason == other.reason and one.reply is other.reply

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Sequence
-from os import environ
 from typing import Final, Unpack
 
 from waypost.faces.library.mailer import Mailer
@@ -40,7 +40,7 @@ def send(
 
 def _mailer(via: str | Sequence[str] | None) -> Mailer:
     if via is None:
-        via = environ.get(VARIABLE, "").split() or None
+        via = os.environ.get(VARIABLE, "").split() or None
     key = () if via is None else (via,) if isinstance(via, str) else tuple(via)
     with _lock:
         mailer = _mailers.pop(key, None)
@@ -51,3 +51,13 @@ def _mailer(via: str | Sequence[str] | None) -> Mailer:
     for one in surplus:
         one.close()
     return mailer
+
+
+def _after_fork() -> None:
+    """Another thread of the parent may have held the lock."""
+    global _lock  # noqa: PLW0603
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
