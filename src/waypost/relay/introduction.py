@@ -15,7 +15,8 @@ import socket
 from typing import TYPE_CHECKING, Final, cast
 
 from waypost.relay.proxy_protocol import MalformedProxyHeader, ProxyHeaderParser
-from waypost.relay.session import HANDSHAKE_SECONDS, Session, plain_address
+from waypost.relay.session import Session
+from waypost.relay.session_state import HANDSHAKE_SECONDS, plain_address
 
 if TYPE_CHECKING:
     from waypost.relay.listener import Listener

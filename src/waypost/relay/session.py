@@ -3,25 +3,31 @@
 The ordinary message never waits for a task: each command is judged as it is read, and only
 password checks, DNS look-ups and TLS handshakes go through the event loop. The one thing that
 always waits is the reply to the content, which comes when the message is durable.
+
+What a session knows and its small steps are in session_state.py, STARTTLS and AUTH in
+session_security.py.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, cast
+from collections.abc import Callable
+from typing import Any, Final, cast
 
 from waypost.mail.trace import protocol_name
-from waypost.net.deadlines import NEVER
-from waypost.relay.access import ClientIdentity
-from waypost.relay.authentication import Authentication
 from waypost.relay.intake import Intake, Origin
 from waypost.relay.proxy_protocol import MalformedProxyHeader, ProxyHeaderParser
 from waypost.relay.recipient_policy import NEEDS_LOOKUP
+from waypost.relay.session_security import SecuredSession
+from waypost.relay.session_state import (
+    COMMAND_SECONDS,
+    CONTENT_SECONDS,
+    HANDSHAKE_SECONDS,
+    MAXIMUM_BACKLOG,
+    plain_address,
+)
 from waypost.smtp.envelope import Envelope, Recipient
 from waypost.smtp.reply import Reply, reply
-from waypost.smtp.server import ServerProtocol
 from waypost.smtp.server_events import (
     AuthenticationCancelled,
     AuthenticationRequested,
@@ -39,62 +45,11 @@ from waypost.smtp.server_events import (
     VerifyReceived,
 )
 
-if TYPE_CHECKING:
-    from waypost.relay.listener import Listener
 
-MAXIMUM_BACKLOG: Final = 256 * 1024
-"""Bytes received and not yet read at which the socket is paused."""
-
-COMMAND_SECONDS: Final = 300.0
-"""Wait for a command (RFC 5321 4.5.3.2.7)."""
-
-CONTENT_SECONDS: Final = 180.0
-"""Wait for the next piece of content (RFC 5321 4.5.3.2.5)."""
-
-HANDSHAKE_SECONDS: Final = 30.0
-"""For a TLS handshake or a PROXY header."""
-
-
-def plain_address(address: str) -> str:
-    """An IPv4 client as such, also where a socket for both families shows it as IPv6."""
-    return address[7:] if address.startswith("::ffff:") and "." in address else address
-
-
-class Session(asyncio.Protocol):
+class Session(SecuredSession):
     """See the module. Made by the listener for each connection."""
 
-    __slots__ = (
-        "_authentication", "_early", "_ended", "_intake", "_introduced", "_monotonic", "_origin",
-        "_paused_by", "_proxy", "_tasks", "_tls_text", "_transport", "address", "deadline",
-        "identity", "listener", "protocol", "refusal", "registered",
-    )  # fmt: skip
-
-    def __init__(self, listener: Listener, introduced: str = "") -> None:
-        """`introduced`: the address, where it has been found out, and the connection counted,
-        before the TLS handshake."""
-        self.listener = listener
-        self._monotonic = listener.clock.monotonic
-        self.protocol = ServerProtocol(listener.server_settings, encrypted=listener.implicit_tls)
-        self.address = introduced
-        self.identity: ClientIdentity | None = None
-        self.deadline = NEVER
-        self.registered = False
-        """The connection counts in the limits of its address."""
-        self._transport: asyncio.Transport | None = None
-        self._intake: Intake | None = None
-        self._authentication: Authentication | None = None
-        self._proxy: ProxyHeaderParser | None = None
-        self._introduced = bool(introduced)
-        self.refusal: Reply | None = None
-        """What to greet an introduced client with, where it was one too many."""
-        self._ended = False
-        self._early = b""
-        """What came under TLS while the end of the handshake was not noticed yet."""
-        self._tls_text = ""
-        self._origin: Origin | None = None
-        """Of the next message; None where it has to be made anew."""
-        self._tasks: set[asyncio.Task[None]] | None = None
-        self._paused_by = 0
+    __slots__ = ()
 
     # --- the connection ---------------------------------------------------------------------
 
@@ -129,12 +84,6 @@ class Session(asyncio.Protocol):
         self.protocol.greet(refusal)
         self.deadline = self._monotonic() + COMMAND_SECONDS
         self._pump()
-
-    def _identify(self, user: str | None) -> None:
-        self._origin = None
-        self.identity = self.listener.access.identify(
-            self.address, self.listener.kind, user, encrypted=self.protocol.encrypted
-        )
 
     def data_received(self, data: bytes) -> None:
         """Bytes from the client."""
@@ -210,11 +159,6 @@ class Session(asyncio.Protocol):
             return
         self.protocol.disconnect(reply(421, "4.3.2", "The service is shutting down; try again"))
         self._pump()
-
-    def abort(self) -> None:
-        """Cut the connection."""
-        if self._transport is not None:
-            self._transport.abort()
 
     def _take_proxy_header(self, data: bytes) -> None:
         parser = self._proxy
@@ -305,42 +249,6 @@ class Session(asyncio.Protocol):
         if not transport.is_closing():
             transport.close()
             self.deadline = self._monotonic() + HANDSHAKE_SECONDS
-
-    def _pause(self, reason: int) -> None:
-        """Stop reading; reasons: 1 an answer is owed, 2 the disk is behind, 4 answers wait to be
-        read."""
-        if not self._paused_by and self._transport is not None:
-            self._transport.pause_reading()
-        self._paused_by |= reason
-
-    def _resume(self, reason: int) -> None:
-        self._paused_by &= ~reason
-        if not self._paused_by and self._transport is not None:
-            with contextlib.suppress(RuntimeError):
-                self._transport.resume_reading()
-
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.get_running_loop().create_task(work)
-        if self._tasks is None:
-            self._tasks = set()
-        self._tasks.add(task)
-        task.add_done_callback(self._task_done)
-
-    def _task_done(self, task: asyncio.Task[None]) -> None:
-        assert self._tasks is not None
-        self._tasks.discard(task)
-        if task.cancelled():
-            return
-        failure = task.exception()
-        if failure is not None:
-            self.listener.log.error("session failed", client=self.address, exc_info=failure)
-            self.abort()
-
-    def _decide(self, decision: Reply | None) -> None:
-        if decision is None:
-            self.protocol.accept()
-        else:
-            self.protocol.answer(decision)
 
     # --- handlers, one for each event -------------------------------------------------------
 
@@ -466,99 +374,12 @@ class Session(asyncio.Protocol):
             self._intake.discard()
             self._intake = None
 
-    def _on_starttls(self, _event: TlsRequested) -> None:
-        self.protocol.accept()
-
-    async def _upgrade(self) -> None:
-        """The handshake after 220 to STARTTLS."""
-        transport = self._transport
-        if transport is None:
-            return
-        listener = self.listener
-        self.deadline = self._monotonic() + HANDSHAKE_SECONDS
-        try:
-            upgraded = await asyncio.get_running_loop().start_tls(
-                transport, self, listener.tls_context(), server_side=True,
-                ssl_handshake_timeout=HANDSHAKE_SECONDS,
-            )  # fmt: skip
-        except (OSError, EOFError) as fault:  # ssl.SSLError and timeouts are OSErrors
-            listener.log.info(
-                "TLS handshake failed", client=self.address, why=str(fault) or type(fault).__name__
-            )
-            self.abort()
-            self.connection_lost(None)  # nobody else says so where it was reset meanwhile
-            return
-        if upgraded is None:
-            self.connection_lost(None)
-            return
-        self._transport = upgraded
-        self.protocol.tls_established()
-        self._note_tls()
-        self._identify(None)
-        self.deadline = self._monotonic() + COMMAND_SECONDS
-        early, self._early = self._early, b""
-        if early:
-            self.protocol.receive(early)
-            self._pump()
-
-    def _note_tls(self) -> None:
-        assert self._transport is not None
-        cipher = self._transport.get_extra_info("cipher")
-        self._tls_text = f"{cipher[1]} {cipher[0]}" if cipher else ""
-
-    def _on_auth(self, event: AuthenticationRequested) -> None:
-        listener = self.listener
-        self._authentication = Authentication(
-            listener.credentials, event.mechanism, listener.nonce(), self._may_authenticate
-        )
-        self._start(self._authenticate(event.initial, first=True))
-
-    def _may_authenticate(self, user: str) -> Reply | None:
-        listener = self.listener
-        return listener.limits.may_authenticate(self.address, user, self._monotonic())
-
-    def _on_auth_response(self, event: AuthenticationResponded) -> None:
-        self._start(self._authenticate(event.response, first=False))
-
-    async def _authenticate(self, data: bytes | None, *, first: bool) -> None:
-        authentication = self._authentication
-        assert authentication is not None
-        listener = self.listener
-        step = await (authentication.start(data) if first else authentication.respond(data or b""))
-        if step.refusal is not None and step.refusal.code == 535:
-            user = authentication.attempted_user
-            listener.log.warning(
-                "authentication failed", client=self.address, user=user,
-                mechanism=authentication.mechanism,
-            )  # fmt: skip
-            await listener.clock.sleep(
-                listener.limits.authentication_failed(self.address, user, self._monotonic())
-            )
-        if not self.protocol.waiting:
-            return  # the connection has ended while we thought
-        if step.challenge is not None:
-            self.protocol.challenge(step.challenge)
-        elif step.user is not None:
-            self.protocol.authenticated(step.user)
-            self._identify(step.user)
-        else:
-            assert step.refusal is not None
-            self.protocol.answer(step.refusal)
-        self._pump()
-
-    def _on_auth_cancelled(self, _event: AuthenticationCancelled) -> None:
-        self._authentication = None
-
     def _on_verify(self, _event: VerifyReceived) -> None:
         self.protocol.accept()
 
     def _on_refused(self, _event: CommandRefused) -> None:
         now = self._monotonic()
         self._count_error(self.listener.limits.error(self.address, now))
-
-    def _count_error(self, farewell: Reply | None) -> None:
-        if farewell is not None and not self.protocol.closing:
-            self.protocol.disconnect(farewell)
 
     def _on_quit(self, _event: QuitReceived) -> None:
         """221 is said by the protocol; the connection is closed behind it."""

@@ -9,6 +9,9 @@ _ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"
 
 _PAIRS: Final = [first + second for first in _ALPHABET for second in _ALPHABET]
 
+_SHIFTS: Final = (60, 50, 40, 30, 20, 10, 0)
+"""Of the pairs in 63 bits, as much as SQLite stores."""
+
 _VALUES: Final = {letter: value for value, letter in enumerate(_ALPHABET)}
 
 
@@ -27,11 +30,8 @@ class IdentifierSource:
 
 def identifier_text(identifier: int) -> str:
     """The identifier in base 32; sorts as the numbers do for equal lengths."""
-    pairs = []
-    while identifier:
-        pairs.append(_PAIRS[identifier & 1023])
-        identifier >>= 10
-    return "".join(reversed(pairs)).lstrip("0") or "0"
+    pairs = [_PAIRS[identifier >> shift & 1023] for shift in _SHIFTS]
+    return "".join(pairs).lstrip("0") or "0"
 
 
 def parse_identifier(text: str) -> int:

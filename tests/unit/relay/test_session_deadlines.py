@@ -11,7 +11,8 @@ import pytest
 from waypost.net.deadlines import NEVER
 from waypost.relay.access import AccessPolicy, AccessSettings
 from waypost.relay.peer_limits import PeerLimits, PeerLimitSettings
-from waypost.relay.session import COMMAND_SECONDS, HANDSHAKE_SECONDS, Session
+from waypost.relay.session import Session
+from waypost.relay.session_state import COMMAND_SECONDS, HANDSHAKE_SECONDS
 from waypost.smtp.server_settings import ServerSettings
 
 
