@@ -443,6 +443,23 @@ def test_several_lines_of_a_log_are_each_explained_and_failures_come_first() -> 
     ]  # fmt: skip
 
 
+def test_where_a_session_ends_without_a_refusal_the_program_tells_why() -> None:
+    answer = explain(
+        "SERVER -> CLIENT: 220 mx ESMTP\nCLIENT -> SERVER: STARTTLS\n"
+        "SERVER -> CLIENT: 220 2.0.0 Ready to start TLS\n"
+        "SMTP Error: Could not connect to SMTP host. SSL routines: certificate verify failed"
+    )
+    assert (answer.main.reason, answer.main.step) == ("certificate-refused", "tls")
+
+
+def test_a_certificate_that_is_warned_of_is_told_beside_the_refusal() -> None:
+    answer = explain(
+        "CONNECTED(00000003)\nverify error:num=10:certificate has expired\nverify return:1\n"
+        "250 SMTPUTF8\nMAIL FROM:<s@example.com>\n530 5.7.0 Authentication Required"
+    )
+    assert [one.cause for one in answer.findings] == ["auth.required", "tls.certificate_expired"]
+
+
 def test_several_codes_are_each_explained() -> None:
     answer = explain("550 5.1.1, 421 5.7.1 452 4.2.2")
     assert [(one.code, str(one.enhanced)) for one in answer.findings] == [

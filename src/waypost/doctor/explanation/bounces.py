@@ -84,13 +84,12 @@ def _finding(recipient: ReportedRecipient, report: BounceReport) -> Finding:
         if recipient.action == "delayed" or (found.kind == "success"):
             reason = reasons()[found.reason]
             found = replace(found, kind="temporary", action=reason.temporary)
-    host = recipient.remote_mta or report.reporting_mta
     heard = Heard(
         "bounce",
         recipient.diagnostic or report.words[:300],
         recipient.diagnostic,
         stage=_STAGES.get(recipient.step),
-        host=host,
+        host=recipient.remote_mta,
         side="recipient" if recipient.remote_mta else "unknown",
         recipient=recipient.address,
     )

@@ -130,7 +130,17 @@ def _log(text: str) -> Answer | None:
 def _session(text: str) -> Answer | None:
     from waypost.doctor.explanation.transcripts import heard_in_transcript
 
-    return _answer([(heard, _judged(heard)) for heard in heard_in_transcript(text)])
+    heards = heard_in_transcript(text)
+    answer = _answer([(heard, _judged(heard)) for heard in heards])
+    if answer is None:
+        return None
+    beside = _program(text)  # what the program that spoke says of its own
+    if beside is None:
+        return answer
+    if answer.main.kind == "success" and not heards[0].delivered:
+        return beside
+    others = tuple(one for one in beside.findings if one.step == "tls")
+    return replace(answer, findings=(*answer.findings, *others)[:MAXIMUM_FINDINGS])
 
 
 def _message(given: str | bytes, text: str, *, sure: bool) -> Answer | None:

@@ -140,6 +140,8 @@ def said_by(heard: Heard, side: Side, system: str) -> str:
         return f"the recipient's server{named}{by}"
     if heard.kind == "code":
         return "a server; codes alone do not tell which"
+    if heard.kind == "bounce":
+        return f"a server on the way to the recipient{by}"
     return f"the server that was asked{named}{by}"
 
 
