@@ -31,12 +31,13 @@ _TOLD_AT_GREETING: Final = frozenset({
 })  # fmt: skip
 """What the words of a refused greeting can tell more exactly than its code."""
 
-_GENERAL_OF_A_SENDER: Final = (
+_GENERAL_AT_LOGIN: Final = ("recipient.", "policy.content", "policy.relay", "greeting.", "size.")
+
+_OF_A_SENDER: Final = (
     "auth.required", "policy.sender", "policy.relay", "policy.spf", "policy.dmarc", "recipient.",
 )  # fmt: skip
 """What may be said of one sender or stranger and not of another."""
 
-_AT_LOGIN: Final = ("recipient.", "policy.content", "policy.relay", "greeting.", "size.")
 _AT_LOGIN: Final = {"recipient.disabled": "auth.account_locked"}
 """What a cause of a recipient is when it is said of who logs in."""
 
