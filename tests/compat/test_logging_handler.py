@@ -17,8 +17,7 @@ from scripted_server import ScriptedServer, scripted
 
 from waypost import Mailer
 from waypost.compat.logging import MailHandler
-from waypost.errors import ConfigurationError
-from waypost.mail.compose import InvalidMessage
+from waypost.errors import ConfigurationError, InvalidMessage
 
 log = logging.getLogger("app.test")
 log.propagate = False

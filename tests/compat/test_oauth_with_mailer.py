@@ -11,7 +11,7 @@ from scripted_server import ScriptedServer, scripted, self_signed
 
 import waypost
 from waypost.errors import AuthenticationFailed
-from waypost.faces.library.oauth import OAuth2, TokenFailure
+from waypost.oauth import OAuth2, TokenFailure
 
 OFFER = b"250-here\r\n250 AUTH PLAIN XOAUTH2 OAUTHBEARER\r\n"
 REFUSED = b"334 eyJzdGF0dXMiOiI0MDEifQ==\r\n"

@@ -10,8 +10,7 @@ from scripted_server import scripted
 
 import waypost
 from waypost.errors import ConfigurationError, InvalidMessage
-from waypost.mail.dkim import DkimSigner
-from waypost.mail.dkim_keys import generate_key
+from waypost.signing import DkimSigner, generate_key
 
 SIGNER = DkimSigner("example.com", "s", generate_key("rsa"))
 MESSAGE = {"from_": "Zoë <a@example.com>", "to": "b@example.org", "subject": "Hello", "text": "Zoë"}

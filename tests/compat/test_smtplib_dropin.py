@@ -15,7 +15,7 @@ import pytest
 from scripted_server import ScriptedServer, scripted, self_signed
 
 from waypost.compat import smtplib
-from waypost.faces.library.oauth import OAuth2
+from waypost.oauth import OAuth2
 
 EHLO = b"250-here\r\n250-PIPELINING\r\n250-SIZE 1000\r\n250 SMTPUTF8\r\n"
 

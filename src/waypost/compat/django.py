@@ -22,10 +22,11 @@ from django.conf import settings  # type: ignore[import-untyped]
 from django.core.mail.backends.base import BaseEmailBackend  # type: ignore[import-untyped]
 from django.core.mail.message import EmailMessage  # type: ignore[import-untyped]
 
-from waypost.errors import WaypostError
+from waypost.errors import InvalidMessage, WaypostError
 from waypost.faces.library.mailer import Mailer
 from waypost.faces.library.prepared import raw
-from waypost.mail.compose import InvalidMessage, Outgoing
+from waypost.mail import compose as composing
+from waypost.mail.compose import Outgoing
 
 _LOCAL: Final = frozenset({"localhost", "127.0.0.1", "::1", "[::1]"})
 
@@ -117,7 +118,16 @@ def _outgoing(message: EmailMessage, hostname: str) -> Outgoing:
     one with a line break in a header."""
     content = message.message().as_bytes(linesep="\r\n")
     sender = _whole(message.from_email, hostname)
-    return raw(content, from_=sender, to=[_whole(one, hostname) for one in message.recipients()])
+    try:
+        return raw(
+            content, from_=sender, to=[_whole(one, hostname) for one in message.recipients()]
+        )
+    except composing.InvalidMessage as fault:
+        raise InvalidMessage(
+            f"the message cannot be sent: {fault.field}: {fault.problem}",
+            fix=fault.advice,
+            reason="invalid-message",
+        ) from fault
 
 
 def _whole(address: object, hostname: str) -> str:

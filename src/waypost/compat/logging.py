@@ -27,7 +27,8 @@ from typing import Final
 from waypost.errors import WaypostError
 from waypost.faces.library import background
 from waypost.faces.library.mailer import Mailer
-from waypost.mail.compose import Addresses, AddressLike, compose
+from waypost.faces.library.prepared import prepare
+from waypost.mail.compose import Addresses, AddressLike
 from waypost.net.clock import SystemClock
 
 CAPACITY: Final = 200
@@ -72,17 +73,19 @@ class MailHandler(logging.Handler):
         grace: float = 10.0,
         capacity: int = CAPACITY,
     ) -> None:
-        """Raises waypost.errors.ConfigurationError and waypost.mail.compose.InvalidMessage: what is
-        wrong shows when the program starts, not when it has something to say."""
+        """Raises waypost.errors.ConfigurationError and InvalidMessage: what is wrong shows when the
+        program starts, not when it has something to say."""
         super().__init__(level)
         self._mailer = via if isinstance(via, Mailer) else Mailer(via)
         self._own_mailer = not isinstance(via, Mailer)
         self._from, self._to = from_, to
         self._subject = subject or f"[{socket.gethostname()}]"
-        compose(from_=from_, to=to, subject=self._subject, date="x", message_id="<x@x>")
+        self._clock = SystemClock()
+        prepare(
+            None, {"from_": from_, "to": to, "subject": self._subject}, self._clock, "localhost"
+        )
         self._interval, self._gather, self._grace = interval, gather, grace
         self._capacity = capacity
-        self._clock = SystemClock()
         self._closed = False
         self._begin()
         atexit.register(self.close)  # before the mailers are closed, which registered earlier

@@ -1,7 +1,7 @@
 """Logging in: the middle part of the drop-in for smtplib (RFC 4954).
 
 Beside what smtplib knows there are SCRAM-SHA-256, where the server proves itself as well, and
-OAuth 2.0: `login(user, tokens)` with a source of `waypost.faces.library.oauth`.
+OAuth 2.0: `login(user, tokens)` with an `OAuth2` of `waypost.oauth`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ AuthObject = Callable[..., str | bytes | None]
 
 
 class Tokens(Protocol):
-    """A user and his access tokens: `waypost.faces.library.oauth.OAuth2`."""
+    """A user and his access tokens: `waypost.oauth.OAuth2`."""
 
     username: str
 

@@ -131,6 +131,27 @@ def test_what_is_shown_is_signed_once_more_than_it_is_there() -> None:
     assert [names.count(name) for name in (b"reply-to", b"sender", b"list-id")] == [1, 0, 0]
 
 
+_VALUES = st.text(alphabet="ab \tZë<>@,;:=", max_size=30).map(lambda text: text.encode())
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from([b"To", b"Subject", b"X-A", b"List-Id", b"From"]), _VALUES),
+        max_size=8,
+    ),
+    st.sampled_from([b"", b"x", b"\r\n", b" \tx \r\n\r\n", b"a  b\r\n.\r\n", b"\xff\r\n"]),
+)
+def test_any_header_is_signed_as_others_read_it(
+    fields: list[tuple[bytes, bytes]], body: bytes
+) -> None:
+    header = b"".join(b"%b: %b\r\n" % field for field in [*fields, (b"From", b"a@example.com")])
+    content = ContentSource.of_bytes(header + b"\r\n" + body)
+    if not body.endswith(b"\r\n"):
+        body += b"\r\n"  # as it is sent
+    signed = sign(content, [SIGNERS["ed25519"]])
+    assert verified(signed.header + b"\r\n" + body)
+
+
 def test_several_fields_of_one_name_are_taken_from_the_last_up() -> None:
     content = b"From: a@example.com\r\nList-Id: 1\r\nX: y\r\nList-Id: 2\r\n\r\nHi\r\n"
     signed = sign(ContentSource.of_bytes(content), [SIGNERS["rsa"]]).read()

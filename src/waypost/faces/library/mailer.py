@@ -52,8 +52,9 @@ class Mailer:
       mail, rcpt, data, content, content_reply, noop, rset, quit.
     - `source`: the local address. `proxy`: socks5://, socks5h:// or http://.
     - `ca_file`: authorities to trust in place of the system's; `verify=False` trusts anybody.
-    - `hostname`: said in EHLO. `logins`: where credentials come from that are not in the URL.
-    - `dkim`: a signer of waypost.mail.dkim, or several; `smime`: one of waypost.mail.smime.
+    - `hostname`: said in EHLO.
+    - `logins`: where credentials come from that are not in the URL, as those of waypost.oauth.
+    - `dkim`: a signer of waypost.signing, or several; `smime`: one as well.
     """
 
     def __init__(

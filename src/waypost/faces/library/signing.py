@@ -40,11 +40,11 @@ def signing(
     several = () if dkim is None else (dkim,) if isinstance(dkim, DkimSigner) else tuple(dkim)
     if not all(isinstance(one, DkimSigner) for one in several):
         raise ConfigurationError(
-            "dkim is no signer", fix="make one: waypost.mail.dkim.signer(domain, selector, key)"
+            "dkim is no signer", fix="make one: waypost.signing.dkim_signer(domain, selector, key)"
         )
     if smime is not None and not isinstance(smime, SmimeSigner):
         raise ConfigurationError(
-            "smime is no signer", fix="make one: waypost.mail.smime.smime_signer(path)"
+            "smime is no signer", fix="make one: waypost.signing.smime_signer(path)"
         )
     return Signing(several, smime)
 
