@@ -16,7 +16,8 @@ from waypost.doctor.check.settings import ServerToCheck
 from waypost.doctor.check.steps import CheckEnded, Recorder, Step
 from waypost.doctor.check.subject import DomainTarget, Subject
 from waypost.doctor.line_opening import World
-from waypost.doctor.target import ServerTarget
+from waypost.doctor.target import ServerTarget, provider_of_host
+from waypost.knowledge.providers import providers
 from waypost.knowledge.special_addresses import is_loopback
 from waypost.net.resolver import NoSuchRecord, ResolutionFailure
 
@@ -149,7 +150,7 @@ async def _check_server(
     watch.host(target.place)
     recorder = _recorder(hop, world, watch)
     session = await check_server(server, world, recorder)
-    diagnosis = diagnose(recorder.steps, _facts(session, settings))
+    diagnosis = _with_provider(diagnose(recorder.steps, _facts(session, settings)), hop)
     return Checked(target.text, diagnosis, tuple(recorder.steps), capabilities_of(session))
 
 
@@ -198,6 +199,17 @@ async def _check_domain(
     elif found.verdict != "fail":
         found = beside(diagnose(own, facts), found)
     return Checked(subject.text, found, tuple(steps), capabilities, subject.domain)
+
+
+def _with_provider(found: Diagnosis, hop: Smarthost) -> Diagnosis:
+    """Of a login that fails at a known provider: what that one takes, in its own words."""
+    if found.cause is None or not found.cause.id.startswith("auth."):
+        return found
+    provider = providers().get(hop.provider or "") or provider_of_host(hop.host)
+    if provider is None or not provider.credentials:
+        return found
+    page = f" ({provider.credentials_url})" if provider.credentials_url else ""
+    return replace(found, fix=f"{found.fix} {provider.title} takes {provider.credentials}{page}.")
 
 
 def _unreached(found: Diagnosis) -> bool:
