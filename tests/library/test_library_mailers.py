@@ -41,9 +41,13 @@ def parts(number: int = 0) -> dict[str, str]:
     }  # fmt: skip
 
 
+# Since Python 3.12 a fork in a process with threads is warned of; that it works is what is tested.
+_WARNINGS = ("-W", "error::ResourceWarning", "-W", "ignore::DeprecationWarning")
+
+
 def in_child(program: str, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-W", "error::ResourceWarning", "-c", program, *arguments],
+        [sys.executable, *_WARNINGS, "-c", program, *arguments],
         capture_output=True, text=True, timeout=60, check=False, cwd=HERE.parent,
         env={**os.environ, **environment},
     )  # fmt: skip
