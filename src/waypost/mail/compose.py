@@ -186,6 +186,8 @@ def _written_date(date: dt.datetime) -> str:
 def _several(given: Iterable[AttachmentLike] | AttachmentLike) -> list[AttachmentLike]:
     """A caller with one file need not make a list of it; a pair has to stand in one, as it could be
     two paths as well."""
+    if isinstance(given, list) or given == ():
+        return list(cast("Iterable[AttachmentLike]", given))
     if isinstance(given, str | PathLike | ReadableFile | Attachment):
         return [given]
     if isinstance(given, bytes) or not isinstance(given, Iterable):

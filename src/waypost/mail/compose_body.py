@@ -27,8 +27,8 @@ from waypost.mail.compose_faults import InvalidMessage
 from waypost.mail.html_text import text_of_html
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
-_AS_IT_IS: Final = re.compile(r"(?:(?!From )[\t -~]{0,78}(?:\r\n|\Z))*")
-"""US-ASCII in lines of at most 78; none that a mailbox file would change (RFC 4155)."""
+_CONTROLS: Final = bytes(one for one in (*range(32), 127) if one not in b"\t\r\n")
+_LONGEST_AS_IT_IS: Final = 78
 
 _CONTENT_ID: Final = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _REFERENCE: Final = re.compile(r"""(?:["'(=]|\burl\()\s*cid:([^"'\s)<>]+)""", re.IGNORECASE)
@@ -66,8 +66,7 @@ def body(
 
 def text_part(text: str, subtype: str, parameters: str = "") -> EmailMessage:
     """A part of text in UTF-8, encoded as it needs to be."""
-    if "\r" in text or "\n" in text:
-        text = _LINE_END.sub("\r\n", text)
+    text = text.replace("\n", "\r\n") if "\r" not in text else _LINE_END.sub("\r\n", text)
     if text and not text.endswith("\r\n"):
         text += "\r\n"
     part = EmailMessage(policy=SMTP)
@@ -79,7 +78,7 @@ def text_part(text: str, subtype: str, parameters: str = "") -> EmailMessage:
 
 
 def _encoded(text: str) -> tuple[str, str]:
-    if _AS_IT_IS.fullmatch(text):
+    if _goes_as_it_is(text):
         return "7bit", text
     octets = text.encode()
     quoted = quoted_printable(octets)
@@ -89,6 +88,17 @@ def _encoded(text: str) -> tuple[str, str]:
     if len(encoded) < len(quoted):
         return "base64", encoded.decode("ascii")
     return "quoted-printable", quoted.decode("ascii")
+
+
+def _goes_as_it_is(text: str) -> bool:
+    """US-ASCII in lines of at most 78, without controls, and none that a mailbox file would change
+    (RFC 4155)."""
+    if not text.isascii() or text.startswith("From ") or "\nFrom " in text:
+        return False
+    octets = text.encode("ascii")
+    if len(octets.translate(None, _CONTROLS)) < len(octets):  # a tenth of what a search takes
+        return False
+    return max(map(len, text.split("\r\n"))) <= _LONGEST_AS_IT_IS
 
 
 def _html(html: str, inline: Mapping[str, AttachmentLike]) -> EmailMessage:
