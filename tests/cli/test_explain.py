@@ -79,6 +79,14 @@ def test_standard_input_is_read(arguments: tuple[str, ...]) -> None:
     assert "a@example.org: failed" in ended.stdout
 
 
+def test_a_code_is_a_code_even_where_a_file_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("550").write_text("450 4.2.0 Greylisted\n")
+    assert json.loads(explain("550", "--json").stdout)["code"] == 550
+
+
 def test_octets_that_are_no_text_do_no_harm() -> None:
     ended = explain(stdin=bytes(range(256)) * 100)
     assert ended.returncode == 2

@@ -76,7 +76,14 @@ def _given(words: list[str]) -> str | bytes:
                 f"there is nothing to explain; give {UNDERSTOOD}, as argument or on standard input"
             )
         return sys.stdin.buffer.read(MAXIMUM_INPUT)
-    if len(words) == 1 and len(words[0]) < 1024 and "\n" not in words[0] and "\0" not in words[0]:
+    is_code = words[0].replace(".", "").isdigit()  # whatever file has such a name
+    if (
+        len(words) == 1
+        and not is_code
+        and len(words[0]) < 1024
+        and "\n" not in words[0]
+        and "\0" not in words[0]
+    ):
         path = Path(words[0])
         try:
             is_file = path.is_file()
