@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from waypost.delivery.outcome import reason_of_error
 from waypost.delivery.route import Smarthost, TlsMode
 from waypost.doctor.line_connection import LineConnection, Unanswered
 from waypost.knowledge.tls_faults import fault_of_handshake
@@ -79,6 +78,13 @@ def tls_context(hop: Smarthost) -> ssl.SSLContext:
 def server_name(hop: Smarthost) -> str:
     """The name to ask for and to verify."""
     return hop.server_name or hop.host
+
+
+def reason_of_error(fault: Exception) -> str:
+    """The name, in outcomes.toml, of what went wrong while connecting."""
+    from waypost.delivery.outcome import reason_of_error as found  # its tables take time to load
+
+    return found(fault)
 
 
 async def resolve(hop: Smarthost, world: World) -> tuple[str, ...]:

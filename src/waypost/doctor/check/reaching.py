@@ -10,11 +10,10 @@ import asyncio
 from collections.abc import Callable
 from typing import Final, Literal
 
-from waypost.delivery.outcome import reason_of_error
 from waypost.doctor.check.connection import ProbeConnection
 from waypost.doctor.check.settings import ServerToCheck
 from waypost.doctor.check.steps import Recorder, StepInProgress
-from waypost.doctor.line_opening import World
+from waypost.doctor.line_opening import World, reason_of_error
 from waypost.net.happy_eyeballs import ConnectFailure, Target, connect_first, in_words
 
 USUAL_PORTS: Final = (25, 465, 587, 2525)
