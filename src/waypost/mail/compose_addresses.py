@@ -72,7 +72,7 @@ def mailbox(given: AddressLike, field: str) -> Mailbox:
     if isinstance(given, Address):
         return _mailbox("", str(given), field, str(given))
     if isinstance(given, HeaderAddress):
-        return _mailbox(given.display_name, given.addr_spec, field, str(given))
+        return _mailbox(given.display_name, given.addr_spec, field, given.addr_spec)
     if isinstance(given, tuple):
         if len(given) != 2 or not all(isinstance(one, str) for one in given):
             raise InvalidMessage(field, f"a tuple is (name, address), not {given!r:.100}")

@@ -222,7 +222,9 @@ class _Writer:
                 "encoded",
                 "use EmailMessage.set_content, or set_payload with charset='utf-8'",
             ) from fault
-        if has_bare_line_end(octets):
+        if b"\r" not in octets:
+            octets = octets.replace(b"\n", b"\r\n")
+        elif has_bare_line_end(octets):
             octets = normalise_line_ends(octets)
         if self._must_encode(octets) and _is_unencoded(part):
             is_text = content_type(part).startswith("text/")

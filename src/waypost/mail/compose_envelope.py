@@ -87,12 +87,12 @@ def _sender(fields: dict[str, list[Any]], prefix: str) -> str:
 
 
 def _mailboxes(value: Any, name: str) -> list[Mailbox]:
+    text = str(value)
+    simple = _SIMPLE.fullmatch(text)
+    if simple is not None:
+        return [mailbox(simple[1] or simple[2], name)]
     addresses = getattr(value, "addresses", None)
     if addresses is None:
-        text = str(value)
-        simple = _SIMPLE.fullmatch(text)
-        if simple is not None:
-            return [mailbox(simple[1] or simple[2], name)]
         addresses = default.header_factory(name, _unfolded(text)).addresses
     return [mailbox(one, name) for one in addresses]
 
