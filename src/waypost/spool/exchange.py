@@ -2,9 +2,9 @@
 
 Each call into SQLite gives the interpreter lock away several times and has to fetch it back from a
 busy event loop, so it is the number of calls that a commit waits for. Here is one call: a view of
-the writing connection takes rows, and its trigger puts their parts into the tables. A row holds a
-message with its first recipient and its content, and beside it an attempt with its one result;
-they have nothing to do with each other, and either may be missing (NULL).
+the writing connection takes rows, and its triggers put their halves into the tables. One half is a
+message with its first recipient and its content, the other an attempt with its one result; they
+have nothing to do with each other, and either may be missing (NULL).
 
 Outside of a transaction the statement is one by itself, commit included.
 """
@@ -38,26 +38,28 @@ NO_ARRIVAL: Final[Row] = (None,) * len(_ARRIVAL)
 NO_OUTCOME: Final[Row] = (None,) * len(_OUTCOME)
 NO_RESULT: Final[Row] = (None,) * 5
 
-# Only a queued recipient changes, so a cancelled one stays cancelled; a body goes when its last
-# recipient has come to an end, and stays when one was set aside (6).
-_TRIGGER: Final = """
-CREATE TEMP TRIGGER exchanged INSTEAD OF INSERT ON exchange BEGIN
+_ARRIVES: Final = """
+CREATE TEMP TRIGGER arrives INSTEAD OF INSERT ON exchange WHEN new.id IS NOT NULL BEGIN
     INSERT INTO message (id, reverse_path, received_at, expires_at, user, client, size, subject,
             message_id, options, checksum, in_file)
-        SELECT new.id, new.reverse_path, new.received_at, new.expires_at, new.user, new.client,
-            new.size, new.subject, new.message_id, new.options, new.checksum, new.in_file
-        WHERE new.id IS NOT NULL;
+        VALUES (new.id, new.reverse_path, new.received_at, new.expires_at, new.user, new.client,
+            new.size, new.subject, new.message_id, new.options, new.checksum, new.in_file);
     INSERT INTO recipient (message, number, address, domain, options, state, attempts, due_at,
             started, reply, reason)
-        SELECT new.id, 0, new.address, new.domain, new.recipient_options, 0, 0, new.due_at,
-            new.started, '', ''
-        WHERE new.id IS NOT NULL;
+        VALUES (new.id, 0, new.address, new.domain, new.recipient_options, 0, 0, new.due_at,
+            new.started, '', '');
     INSERT INTO body (message, content) SELECT new.id, new.content WHERE new.content IS NOT NULL;
+END
+"""
+
+# Only a queued recipient changes, so a cancelled one stays cancelled; a body goes when its last
+# recipient has come to an end, and stays when one was set aside (6).
+_ENDS: Final = """
+CREATE TEMP TRIGGER ends INSTEAD OF INSERT ON exchange WHEN new.attempt IS NOT NULL BEGIN
     INSERT INTO attempt (message, started_at, serial, seconds, route, next_hop, tls, uncertain,
             results, transcript)
-        SELECT new.attempt, new.started_at, new.serial, new.seconds, new.route, new.next_hop,
-            new.tls, new.uncertain, new.results, new.transcript
-        WHERE new.attempt IS NOT NULL;
+        VALUES (new.attempt, new.started_at, new.serial, new.seconds, new.route, new.next_hop,
+            new.tls, new.uncertain, new.results, new.transcript);
     UPDATE recipient SET state = new.state, due_at = new.next_at, reply = new.reply,
             reason = new.reason, attempts = attempts + 1, started = 0
         WHERE message = new.attempt AND number = new.number AND state = 0;
@@ -71,7 +73,8 @@ def with_exchange(connection: sqlite3.Connection) -> sqlite3.Connection:
     """The connection, with the view on it; it goes with the connection."""
     columns = ", ".join(f"NULL AS {name}" for name in (*_ARRIVAL, *_OUTCOME))
     connection.execute(f"CREATE TEMP VIEW exchange AS SELECT {columns}")
-    connection.execute(_TRIGGER)
+    connection.execute(_ARRIVES)
+    connection.execute(_ENDS)
     return connection
 
 
