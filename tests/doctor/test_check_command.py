@@ -16,6 +16,7 @@ from broken_servers import DROP, Script
 from check_lab import CheckLab
 from made_certificates import context_of
 
+REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "check.md"
 KEYS = {"target", "verdict", "cause", "fix", "alternatives", "steps", "capabilities"}
 OFFER = b"250-mail.test\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n"
 
@@ -79,6 +80,11 @@ def test_a_good_server_as_json(tmp_path: Path) -> None:
     for step in document["steps"]:
         assert set(step) == {"name", "status", "milliseconds", "evidence"}
     assert document["capabilities"]["auth"] == ["PLAIN"]
+    reference = REFERENCE.read_text("utf-8")
+    for key in (*document, *document["steps"][0], *document["capabilities"]):
+        assert f"`{key}`" in reference, key
+    for step in document["steps"]:
+        assert f"`{step['name']}`" in reference, step["name"]
     assert "very secret" not in ended.out
 
 
@@ -157,3 +163,49 @@ def test_a_mistake_gets_one_line(arguments: list[str], words: str) -> None:
     assert words in ended.err
     assert len(ended.err.strip().splitlines()) == 1, ended.err
     assert not ended.out
+
+
+def test_it_starts_without_what_it_does_not_need() -> None:
+    """A check of a server that is well must cost little beside the network."""
+    heavy = ("waypost.config", "waypost.service", "structlog", "httpx", "cryptography",
+             "waypost.knowledge.classification", "waypost.doctor.domain_health")  # fmt: skip
+
+    async def loaded() -> str:
+        code = (
+            f"import sys, waypost.faces.cli.check; print([n for n in {heavy} if n in sys.modules])"
+        )
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+        )
+        out, _ = await process.communicate()
+        return out.decode().strip()
+
+    assert asyncio.run(loaded()) == "[]"
+
+
+def test_on_a_terminal_each_step_is_shown_as_it_ends(tmp_path: Path) -> None:
+    import pty
+
+    async def work(lab: CheckLab) -> Ended:
+        port = await lab.serve(Script(greeting=b"554 \x1b[31mgo away\r\n" + DROP))
+        ours, theirs = pty.openpty()
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "waypost", "check", f"127.0.0.1:{port}",
+            stdin=asyncio.subprocess.DEVNULL, stdout=theirs, stderr=theirs,
+            env={**os.environ, "TERM": "xterm", "COLUMNS": "120"},
+        )  # fmt: skip
+        os.close(theirs)
+        code = await process.wait()
+        shown = b""
+        try:
+            while piece := os.read(ours, 65536):
+                shown += piece
+        except OSError:
+            pass  # the other end is closed: all is read
+        os.close(ours)
+        return Ended(code, shown.decode(), "")
+
+    ended = run(work, tmp_path)
+    assert ended.code == 1
+    assert "greeting.rejected_554" in ended.out
+    assert "\x1b[31mgo away" not in ended.out  # what a server says never steers the terminal
