@@ -193,7 +193,8 @@ class Session(SecuredSession):
         self._say()
 
     def _say(self) -> None:
-        """Send the answer that was given. Where anything more is to be done, do that as well."""
+        """Send the answer that was given, where nothing is left to be read. Where anything more is
+        to be done, do that as well."""
         protocol = self.protocol
         transport = self._transport
         if (
@@ -365,7 +366,10 @@ class Session(SecuredSession):
         else:
             self.listener.log.warning("message refused", client=self.address, why=str(refusal))
             self.protocol.answer(refusal)
-        self._say()
+        if self.protocol.backlog:
+            self._pump()
+        else:
+            self._say()
         if self.listener.stopping:
             self.shut_down()
 

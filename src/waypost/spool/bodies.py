@@ -32,24 +32,18 @@ CONGESTED: Final = 1024 * 1024
 class MemoryBody:
     """A body that is whole in memory."""
 
-    __slots__ = ("_content",)
+    __slots__ = ("size", "whole")
 
     def __init__(self, content: bytes) -> None:
-        self._content = content
-
-    @property
-    def size(self) -> int:
+        self.size = len(content)
         """Bytes."""
-        return len(self._content)
-
-    @property
-    def whole(self) -> bytes | None:
+        self.whole: bytes | None = content
         """All of it."""
-        return self._content
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """The content as one piece."""
-        yield self._content
+        assert self.whole is not None
+        yield self.whole
 
 
 class FileBody:

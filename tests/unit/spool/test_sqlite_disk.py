@@ -162,9 +162,11 @@ def test_the_books_are_even_when_all_is_done(tmp_path: Path) -> None:
             )
             await commit.all("f")
             await finish(world, notice.identifier, result(0))
-        await asyncio.to_thread(world.sqlite._writing.submit(lambda: None).result)
-        await barrier(world)
-        await barrier(world)
+        for _ in range(200):  # two threads still write what was discarded
+            await barrier(world)
+            if not (room.promised or room.files):
+                break
+            await asyncio.sleep(0.01)
         assert (room.promised, room.files, budget.used) == (0, 0, 0)
         assert list((world.directory / "bodies").iterdir()) == []
         await world.close()
