@@ -153,6 +153,7 @@ def test_a_domain_with_its_servers_and_its_records(tmp_path: Path) -> None:
         (["mail.test", "--to", "nobody"], "--to"),
         (["mail.test", "--ca-file", "/nonexistent.pem"], "--ca-file"),
         (["mail.test", "--user", "me"], "--password-env"),
+        (["smtp://127.0.0.1:1?ca_file=/nonexistent.pem&verify=maybe"], "verify"),
         (["mail.test", "--send-to", "you@there.test"], "--from"),
         (["mail.test", "--source", "here"], "--source"),
     ],
@@ -163,6 +164,17 @@ def test_a_mistake_gets_one_line(arguments: list[str], words: str) -> None:
     assert words in ended.err
     assert len(ended.err.strip().splitlines()) == 1, ended.err
     assert not ended.out
+
+
+def test_authorities_of_a_url_that_cannot_be_read_get_one_line(tmp_path: Path) -> None:
+    async def work(lab: CheckLab) -> Ended:
+        port = await lab.serve(good(lab))
+        return await waypost("check", f"smtp://127.0.0.1:{port}?ca_file=/nonexistent.pem", "--json")
+
+    ended = run(work, tmp_path)
+    assert (ended.code, ended.out) == (2, "")
+    assert "/nonexistent.pem" in ended.err
+    assert len(ended.err.strip().splitlines()) == 1
 
 
 def test_it_starts_without_what_it_does_not_need() -> None:

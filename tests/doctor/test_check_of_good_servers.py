@@ -165,3 +165,19 @@ def test_one_exchanger_that_is_down_is_a_warning_where_another_takes_mail(tmp_pa
     assert found.diagnosis.cause is not None
     assert found.diagnosis.cause.id == "tcp.refused"
     assert "RCPT TO:<someone@example.test>" in evidence(found, "rcpt")
+
+
+def test_an_exchanger_that_refuses_starttls_still_takes_mail_in_the_clear(tmp_path: Path) -> None:
+    async def work(lab: CheckLab) -> Checked:
+        answer = b"454 4.7.0 TLS not available\r\n"
+        port = await lab.serve(Script(answers={"EHLO": OFFER, "STARTTLS": answer}))
+        await lab.name(
+            {("example.test", "MX"): ["10 mail.test."], ("mail.test", "A"): ["127.0.0.1"]}
+        )
+        return await lab.check("someone@example.test", port=port)
+
+    found = run(work, tmp_path)
+    assert found.diagnosis.verdict == "warn"
+    assert found.diagnosis.cause is not None
+    assert found.diagnosis.cause.id == "tls.starttls_refused"
+    assert statuses(found)["rcpt"] == "ok"

@@ -135,6 +135,14 @@ def beside(one: Diagnosis, other: Diagnosis) -> Diagnosis:
     return replace(first, alternatives=_without(first.cause.id, names))
 
 
+def with_alternative(found: Diagnosis, other: Diagnosis) -> Diagnosis:
+    """A failure, and what was seen beside it."""
+    if found.cause is None or other.cause is None:
+        return found
+    names = (other.cause.id, *found.alternatives)
+    return replace(found, alternatives=_without(found.cause.id, names))
+
+
 def _without(name: str, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(one for one in dict.fromkeys(names) if one != name)[:MAXIMUM_ALTERNATIVES]
 

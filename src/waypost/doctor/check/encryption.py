@@ -69,9 +69,9 @@ async def start_tls(session: Session) -> None:
     with session.recorder.step("tls") as step:
         answer = await ask(session, step, "STARTTLS")
         if answer.code >= 400:
-            ended = step.fail("tls:refused", **session.facts)
             if required or not server.is_exchanger:
-                raise ended
+                raise step.fail("tls:refused", **session.facts)
+            step.warn("tls:refused", **session.facts)  # other servers go on in the clear
         elif answer.code != 220:
             raise unexpected(session, step, answer, "STARTTLS", 220)
         else:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from waypost.delivery.route import Smarthost, TlsMode
-from waypost.doctor.check.diagnosis import Diagnosis, beside, combine, diagnose
+from waypost.doctor.check.diagnosis import Diagnosis, beside, combine, diagnose, with_alternative
 from waypost.doctor.check.exchangers import find_exchangers
 from waypost.doctor.check.health import HealthLook, look, steps_of, with_health
 from waypost.doctor.check.session import Session, check_server
@@ -198,6 +198,8 @@ async def _check_domain(
         found = replace(missing, verdict="fail", alternatives=names)
     elif found.verdict != "fail":
         found = beside(diagnose(own, facts), found)
+    else:
+        found = with_alternative(found, diagnose(own, facts))
     return Checked(subject.text, found, tuple(steps), capabilities, subject.domain)
 
 

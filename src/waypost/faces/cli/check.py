@@ -16,6 +16,7 @@ import typer
 
 from waypost.delivery.route import TlsMode
 from waypost.delivery.route_url import UrlContext
+from waypost.doctor.check.encryption import InvalidAuthorities
 from waypost.doctor.check.run import Checked, CheckSettings, Watch, check
 from waypost.doctor.check.subject import DomainTarget, Subject, parse_subject, with_port
 from waypost.doctor.line_opening import World
@@ -247,5 +248,8 @@ def _run(
     bare = isinstance(subject, DomainTarget) and subject.recipient is None
     look = records.look(world, dns, settings.hostname) if bare else None
     watch = Watch(display.host, display.begun, display.ended)
-    with display:
-        return asyncio.run(check(subject, settings, world, watch, look))
+    try:
+        with display:
+            return asyncio.run(check(subject, settings, world, watch, look))
+    except InvalidAuthorities as fault:
+        raise Failure(f"ca_file: {fault}; give a file of PEM certificates", WRONG_USAGE) from fault
