@@ -6,14 +6,12 @@ import base64
 import hashlib
 import re
 from pathlib import Path
-from types import SimpleNamespace
 
 import dkim
 import pytest
 from composing import composed, written
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from dkim.canonicalization import Relaxed
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,35 +23,6 @@ from waypost.mail.dkim_keys import InvalidKey, PrivateKey, dkim_record, generate
 
 KEYS: dict[str, PrivateKey] = {name: generate_key(name) for name in ("rsa", "ed25519")}
 SIGNERS = {name: DkimSigner("example.com", f"s-{name}", key) for name, key in KEYS.items()}
-
-
-class _VerifyKey:
-    """What dkimpy asks of PyNaCl, from cryptography: all but this one call is dkimpy's."""
-
-    def __init__(self, encoded: bytes, encoder: object) -> None:
-        del encoder
-        self._key = ed25519.Ed25519PublicKey.from_public_bytes(base64.b64decode(encoded))
-
-    def verify(self, message: bytes, signature: bytes) -> None:
-        try:
-            self._key.verify(signature, message)
-        except InvalidSignature as fault:
-            raise _BadSignature from fault
-
-
-class _BadSignature(Exception):
-    pass
-
-
-@pytest.fixture(autouse=True)
-def ed25519_of_dkimpy(monkeypatch: pytest.MonkeyPatch) -> None:
-    if not hasattr(dkim, "nacl"):
-        stand_in = SimpleNamespace(
-            signing=SimpleNamespace(VerifyKey=_VerifyKey),
-            encoding=SimpleNamespace(Base64Encoder=None),
-            exceptions=SimpleNamespace(BadSignatureError=_BadSignature),
-        )
-        monkeypatch.setattr(dkim, "nacl", stand_in, raising=False)
 
 
 def verified(content: bytes, index: int = 0, signers: dict[str, DkimSigner] = SIGNERS) -> bool:
