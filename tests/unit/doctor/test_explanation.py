@@ -521,3 +521,9 @@ _PIECES = st.sampled_from(
 def test_no_mixture_of_what_it_knows_raises(text: str) -> None:
     with suppress(NothingKnown):
         check_bounds(explain(text))
+
+
+def test_a_fault_of_a_setting_gives_no_mail_back() -> None:
+    """Delivery keeps the mail then as well: no server has refused it."""
+    [found] = explain("ssl.SSLError: [SSL: WRONG_VERSION_NUMBER] wrong version number").findings
+    assert (found.reason, found.kind, found.action) == ("tls-failed", "permanent", "alert")

@@ -31,6 +31,10 @@ def of_program_text(row: ProgramText) -> Classification:
     """What a row of program_texts.toml comes to."""
     reason = reasons()[row.reason]
     action = reason.temporary if row.kind == "temporary" else reason.permanent
+    if action == "give-back" and reason.kind == "temporary":
+        # A fault on the way to a server that will not pass by itself. No server has refused the
+        # message, so a relay keeps it, and somebody has to mend the setting.
+        action = "alert"
     return Classification(
         None, None, row.kind, reason.name, row.cause or reason.cause, reason.meaning, action,
         COMMON_TEXT if row.program == "any" else OWN_TEXT, row.id, row.source, reason.sisimai,
