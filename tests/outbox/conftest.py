@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,19 +24,16 @@ def _programs() -> Path:
 
 
 @pytest.fixture(scope="session")
-def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def postgresql() -> Iterator[str]:
     """The URL of a PostgreSQL server that lives as long as these tests."""
     programs = _programs()
     pytest.importorskip("psycopg")
-    place = tmp_path_factory.mktemp("postgresql")
+    # A folder of its own: pytest's may not be entered by the user that the server runs as.
+    place = Path(tempfile.mkdtemp(prefix="waypost-postgresql-"))
     prefix: list[str] = []
     if os.geteuid() == 0:  # it refuses to run as root
         owner = pwd.getpwnam("postgres")
         os.chown(place, owner.pw_uid, owner.pw_gid)
-        for folder in place.parents:
-            if folder.owner() == "root" and folder.is_relative_to(tmp_path_factory.getbasetemp()):
-                folder.chmod(0o755)
-        tmp_path_factory.getbasetemp().parent.chmod(0o755)
         setpriv = shutil.which("setpriv")
         assert setpriv is not None
         prefix = [setpriv, f"--reuid={owner.pw_uid}", f"--regid={owner.pw_gid}", "--clear-groups"]
@@ -44,20 +42,23 @@ def postgresql(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         port = probe.getsockname()[1]
     data = place / "data"
     initdb = [programs / "initdb", "-D", data, "-A", "trust", "-U", "waypost", "--no-sync"]
-    subprocess.run([*prefix, *initdb], check=True, capture_output=True, timeout=60, cwd=place)
-    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
     control = [programs / "pg_ctl", "-D", data, "-w", "-t", "30", "-l", place / "log"]
-    subprocess.run(
-        [*prefix, *control, "-o", options, "start"],
-        check=True, stdout=sys.stderr, stderr=sys.stderr, timeout=60, cwd=place,
-    )  # fmt: skip
+    options = f"-p {port} -c listen_addresses=127.0.0.1 -c unix_socket_directories="
     try:
-        yield f"postgresql://waypost@127.0.0.1:{port}/postgres"
-    finally:
+        subprocess.run([*prefix, *initdb], check=True, capture_output=True, timeout=60, cwd=place)
         subprocess.run(
-            [*prefix, *control, "-m", "immediate", "stop"], check=True, capture_output=True,
-            timeout=60, cwd=place,
+            [*prefix, *control, "-o", options, "start"],
+            check=True, stdout=sys.stderr, stderr=sys.stderr, timeout=60, cwd=place,
         )  # fmt: skip
+        try:
+            yield f"postgresql://waypost@127.0.0.1:{port}/postgres"
+        finally:
+            subprocess.run(
+                [*prefix, *control, "-m", "immediate", "stop"], check=True, capture_output=True,
+                timeout=60, cwd=place,
+            )  # fmt: skip
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
