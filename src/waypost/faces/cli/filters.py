@@ -18,14 +18,19 @@ IdArguments = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Messages.", show_default=False)
 ]
 SenderOption = Annotated[
-    str, typer.Option("--sender", help="joe@example.com, @example.com, <>, or a part.")
+    str,
+    typer.Option(
+        "--sender", help="joe@example.com, @example.com, <>, or a part.", metavar="ADDRESS"
+    ),
 ]
-ToOption = Annotated[str, typer.Option("--to", help="A recipient, likewise.")]
+ToOption = Annotated[str, typer.Option("--to", help="A recipient, likewise.", metavar="ADDRESS")]
 OlderOption = Annotated[
     str | None,
     typer.Option("--older-than", help="Received before so long: 2h, 3 days.", metavar="TIME"),
 ]
-TextOption = Annotated[str, typer.Option("--text", help="In subject, Message-ID or an address.")]
+TextOption = Annotated[
+    str, typer.Option("--text", help="In subject, Message-ID or an address.", metavar="TEXT")
+]
 StateOption = Annotated[
     list[str] | None,
     typer.Option("--state", help="queued, held, ...; several times; all.", metavar="STATE"),

@@ -28,7 +28,9 @@ def log(
     since: Annotated[
         str | None, typer.Option(help="Events not older: 10min, 2h.", metavar="TIME")
     ] = None,
-    limit: Annotated[int, typer.Option(help="Of the newest messages so many, 1 to 500.")] = 50,
+    limit: Annotated[
+        int, typer.Option(help="Of the newest messages so many, 1 to 500.", metavar="N")
+    ] = 50,
     source: Annotated[bool, typer.Option("--source", help="With an ID: the message.")] = False,
     config: ConfigOption = None,
     spool: SpoolOption = None,

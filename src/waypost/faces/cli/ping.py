@@ -44,7 +44,9 @@ def ping(
     target: TargetArgument,
     count: Annotated[
         int | None,
-        typer.Option(help="Sessions; 5, or with --interval without end.", min=1, max=1_000_000),
+        typer.Option(
+            help="Sessions; 5, or with --interval without end.", min=1, max=1_000_000, metavar="N"
+        ),
     ] = None,
     interval: Annotated[
         float | None,
@@ -65,7 +67,10 @@ def ping(
         typer.Option(help="Ask for this recipient as well; no mail is sent.", metavar="ADDRESS"),
     ] = None,
     sender: Annotated[
-        str, typer.Option("--from", help="The sender for --rcpt; by default the null sender.")
+        str,
+        typer.Option(
+            "--from", help="The sender for --rcpt; by default the null sender.", metavar="ADDRESS"
+        ),
     ] = "",
     timeout: Annotated[float, typer.Option(help="Seconds for each stage.", metavar="S")] = 30.0,
     ca_file: AuthoritiesOption = None,

@@ -50,7 +50,7 @@ def list_messages(
     older_than: OlderOption = None,
     text: TextOption = "",
     state: StateOption = None,
-    limit: Annotated[int, typer.Option(help="Messages shown, 1 to 500.")] = 50,
+    limit: Annotated[int, typer.Option(help="Messages shown, 1 to 500.", metavar="N")] = 50,
     before: BeforeOption = None,
     config: ConfigOption = None,
     spool: SpoolOption = None,

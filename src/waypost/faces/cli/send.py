@@ -49,14 +49,28 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 
 @app.command()
 def send(
-    sender: Annotated[str, typer.Option("--from", help="Who sends: A or 'Name <A>'.")],
-    to: Annotated[list[str] | None, typer.Option(help="Who receives; several times.")] = None,
-    cc: Annotated[list[str] | None, typer.Option(help="Likewise, named as a copy.")] = None,
-    bcc: Annotated[list[str] | None, typer.Option(help="Likewise, not named.")] = None,
-    subject: Annotated[str, typer.Option(help="The subject.")] = "",
-    text: Annotated[str | None, typer.Option(help="The text; - for standard input.")] = None,
-    html: Annotated[Path | None, typer.Option(help="A file with the HTML form.")] = None,
-    attach: Annotated[list[Path] | None, typer.Option(help="A file; several times.")] = None,
+    sender: Annotated[
+        str, typer.Option("--from", help="Who sends: A or 'Name <A>'.", metavar="ADDRESS")
+    ],
+    to: Annotated[
+        list[str] | None, typer.Option(help="Who receives; several times.", metavar="ADDRESS")
+    ] = None,
+    cc: Annotated[
+        list[str] | None, typer.Option(help="Likewise, named as a copy.", metavar="ADDRESS")
+    ] = None,
+    bcc: Annotated[
+        list[str] | None, typer.Option(help="Likewise, not named.", metavar="ADDRESS")
+    ] = None,
+    subject: Annotated[str, typer.Option(help="The subject.", metavar="TEXT")] = "",
+    text: Annotated[
+        str | None, typer.Option(help="The text; - for standard input.", metavar="TEXT")
+    ] = None,
+    html: Annotated[
+        Path | None, typer.Option(help="A file with the HTML form.", metavar="FILE")
+    ] = None,
+    attach: Annotated[
+        list[Path] | None, typer.Option(help="A file; several times.", metavar="FILE")
+    ] = None,
     header: Annotated[
         list[str] | None, typer.Option(help="'Name: value'; several times.", metavar="FIELD")
     ] = None,

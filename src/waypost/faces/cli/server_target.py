@@ -43,7 +43,9 @@ InsecureOption = Annotated[
 ]
 AuthoritiesOption = Annotated[
     Path | None,
-    typer.Option("--ca-file", help="Trust these certificates (PEM) in place of the system's."),
+    typer.Option(
+        "--ca-file", help="Trust these certificates (PEM) in place of the system's.", metavar="FILE"
+    ),
 ]
 
 

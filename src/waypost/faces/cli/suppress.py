@@ -36,7 +36,9 @@ app = typer.Typer(
 
 @app.command("list")
 def list_suppressions(
-    text: Annotated[str, typer.Option(help="Only addresses or reasons with this.")] = "",
+    text: Annotated[
+        str, typer.Option(help="Only addresses or reasons with this.", metavar="TEXT")
+    ] = "",
     config: ConfigOption = None,
     spool: SpoolOption = None,
     json: JsonOption = False,
@@ -67,8 +69,9 @@ def list_suppressions(
 @app.command()
 def add(
     addresses: Annotated[list[str], typer.Argument(metavar="ADDRESS...")],
-    reason: Annotated[str, typer.Option(help="Why; shown to who sends there.")] = "suppressed by "
-    "the operator",
+    reason: Annotated[
+        str, typer.Option(help="Why; shown to who sends there.", metavar="TEXT")
+    ] = "suppressed by the operator",
     config: ConfigOption = None,
     spool: SpoolOption = None,
     json: JsonOption = False,
@@ -105,7 +108,9 @@ def remove(
 @app.command("import")
 def import_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="CSV or text; - for input.")],
-    reason: Annotated[str, typer.Option(help="For lines without one.")] = "imported",
+    reason: Annotated[
+        str, typer.Option(help="For lines without one.", metavar="TEXT")
+    ] = "imported",
     config: ConfigOption = None,
     spool: SpoolOption = None,
     json: JsonOption = False,

@@ -83,7 +83,10 @@ def add(
     name: NameArgument,
     sender: Annotated[
         list[str] | None,
-        typer.Option(help="A sender it may use: example.com, joe@example.com; several times."),
+        typer.Option(
+            help="A sender it may use: example.com, joe@example.com; several times.",
+            metavar="PATTERN",
+        ),
     ] = None,
     password_stdin: PasswordOption = False,
     config: ConfigOption = None,
