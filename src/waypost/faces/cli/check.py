@@ -77,7 +77,7 @@ def check_command(
         int, typer.Option(help="Ask for a message of so many bytes.", min=0, metavar="BYTES")
     ] = 0,
     port: Annotated[
-        int | None, typer.Option(help="In place of the target's.", min=1, max=65535)
+        int | None, typer.Option(help="In place of the target's.", min=1, max=65535, metavar="N")
     ] = None,
     tls: Annotated[
         str | None,
@@ -88,7 +88,9 @@ def check_command(
     ] = None,
     ca_file: Annotated[
         Path | None,
-        typer.Option(help="Trust these certificates (PEM) in place of the system's."),
+        typer.Option(
+            help="Trust these certificates (PEM) in place of the system's.", metavar="FILE"
+        ),
     ] = None,
     insecure: InsecureOption = False,
     timeout: Annotated[float, typer.Option(help="Seconds for each step.", metavar="S")] = 10.0,

@@ -26,7 +26,7 @@ File = Annotated[
     Path | None,
     typer.Option("--config", help="The configuration, a TOML file.", metavar="FILE"),
 ]
-Json = Annotated[bool, typer.Option("--json", help="Answer with one JSON object.")]
+Json = Annotated[bool, typer.Option("--json", help="Give one JSON object.")]
 
 
 @app.command()

@@ -84,7 +84,7 @@ def ping(
         ),
     ] = False,
     maximum: Annotated[
-        int, typer.Option(help="With --connections: open no more.", min=2, max=10_000)
+        int, typer.Option(help="With --connections: open no more.", min=2, max=10_000, metavar="N")
     ] = 50,
     yes: Annotated[
         bool, typer.Option("--yes", "-y", help="With --connections: do not ask.")
