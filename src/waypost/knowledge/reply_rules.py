@@ -23,7 +23,8 @@ from waypost.smtp.reply import EnhancedStatus
 
 FOLDER: Final = "reply_rules"
 FILES: Final = (
-    "google", "microsoft", "yahoo", "apple", "regions", "filters", "senders", "servers", "common",
+    "google", "microsoft", "yahoo", "apple", "regions", "filters", "senders", "servers",
+    "languages", "common",
 )  # fmt: skip
 """In the order in which they are asked: single systems first, what many say last."""
 

@@ -35,12 +35,15 @@ _CODE_OR_PAIR: Final = re.compile(
 _SUCCESS_CODE: Final = re.compile(r"\b2\d\d\b")
 _REPLY: Final = re.compile(r"\s{0,8}[2345]\d\d[ -]")
 _UNSPOKEN: Final = ("connect", "greeting", "tls", "starttls")
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
 UNSURE: Final = 0.45
 """Below this a judgement rests on a code alone."""
 
 
 def answer_to(given: str | bytes) -> Answer:
     """Explain a text. Raises NothingKnown."""
+    if isinstance(given, bytes) and given[:2] in _UTF16:
+        given = given[: 2 * MAXIMUM_TEXT].decode("utf-16", "replace")  # as PowerShell writes files
     text = given if isinstance(given, str) else given[:MAXIMUM_TEXT].decode("utf-8", "replace")
     text = text[:MAXIMUM_TEXT].replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip("\ufeff \t\n\0"):
@@ -148,7 +151,11 @@ def _message(given: str | bytes, text: str, *, sure: bool) -> Answer | None:
     from waypost.mail.bounce.structure import looks_like_message, read_structure
 
     if sure:
-        if not looks_like_message(text) and not holds_delivery_status(text[:20_000]):
+        if not (
+            looks_like_message(text)
+            or holds_delivery_status(text[:20_000])
+            or _begins_as_notice(text)
+        ):
             return None
     else:
         from waypost.mail.bounce.kinds import is_report_text
@@ -167,6 +174,15 @@ def _message(given: str | bytes, text: str, *, sure: bool) -> Answer | None:
             "the message is no bounce, report or automatic reply: nothing in it tells of a delivery"
         )
     return answer
+
+
+def _begins_as_notice(text: str) -> bool:
+    """A notice quotes replies, as a session does, so it is known before one is looked for."""
+    if text.count("\n") < 2:
+        return False
+    from waypost.mail.bounce.kinds import is_notice
+
+    return is_notice(text)
 
 
 def _program(text: str) -> Answer | None:

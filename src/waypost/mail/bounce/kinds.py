@@ -17,7 +17,7 @@ MAXIMUM_TEXT: Final = 8000
 
 
 def _any_of(*phrases: str) -> re.Pattern[str]:
-    return re.compile("(?i)" + "|".join(phrases))
+    return re.compile("(?im)" + "|".join(phrases))
 
 
 _SYSTEM: Final = _any_of(
@@ -46,6 +46,16 @@ _NOTICE: Final = _any_of(
     r"delivery (?:problems|errors)", r"non-?deliver", r"failed recipients?", r"user unknown",
     r"(?:unknown|no such) user", r"not a member",
 )  # fmt: skip
+_HEAD_OF_NOTICE: Final = _any_of(
+    r"^this is the mail system at host",
+    r"^ *-+ the following addresses had (?:permanent|transient)",
+    r"^hi\. this is the qmail-send program", r"^this message was created automatically by mail",
+    r"^this is an automatically generated delivery status notification",
+    r"^\*\* (?:address not found|message (?:not delivered|blocked)|delivery incomplete)",
+    r"^(?:delivery to|your message to|delivery has failed to) the(?:se| following)? recipients?",
+    r"^(?:generating server|bronserver|generierender server|serveur de génération)\s?:",
+)  # fmt: skip
+"""Lines with which the notices of some systems begin. Nothing else has them."""
 _AUTOMATIC: Final = _any_of(
     r"^auto(?:matic)?[- :]", r"out of (?:the )?office", r"vacation", r"auto-?reply", r"autorespon",
     r"abwesen", r"away from",
@@ -59,8 +69,15 @@ def is_report_text(text: str) -> bool:
     """Whether a pasted text is a message, or the readable part of a report."""
     if looks_like_message(text) or holds_delivery_status(text):
         return True
+    if is_notice(text):
+        return True
     lines = [line for line in text[:MAXIMUM_TEXT].split("\n") if line.strip()]
     return len(lines) >= 3 and _NOTICE.search(text[:MAXIMUM_TEXT]) is not None
+
+
+def is_notice(text: str) -> bool:
+    """Whether a pasted text is a notice for certain, by a line that only notices have."""
+    return _HEAD_OF_NOTICE.search(text[:MAXIMUM_TEXT]) is not None
 
 
 def is_automatic(fields: Fields, notice: str) -> bool:

@@ -27,6 +27,10 @@ _RECEIVED: Final = re.compile(
     r"([2345]\d\d(?:[ -].*)?)$"
 )
 _BARE: Final = re.compile(r"^\s{0,4}([45]\d\d[ -].*)$")
+_QUOTES: Final = re.compile(r"(?i)\b(?:said|replied|responded|returned)\s?:\s{1,4}[245]\d\d\b")
+"""The start of a reply within a sentence."""
+MAXIMUM_FOLDED: Final = 20
+"""Lines that one such sentence takes."""
 _TALKING: Final = re.compile(r"(?i)while talking to ([\w.-]{1,255})")
 _STEPS: Final = {
     "": "", "EHLO": "ehlo", "HELO": "ehlo", "LHLO": "ehlo", "STARTTLS": "starttls", "AUTH": "auth",
@@ -69,6 +73,8 @@ def exchanges_in(lines: Sequence[str]) -> Iterator[Exchange]:
         sent = _SENT.match(line)
         received = None if sent is not None else _RECEIVED.match(line)
         bare = _BARE.match(line) if sent is None and received is None else None
+        if bare is not None and _is_folded(lines, number):
+            bare = None
         if pending is not None and received is not None and _continues(pending, received[1]):
             reply = f"{pending.reply} {received[1]}"[:MAXIMUM_DIAGNOSTIC]
             pending = Exchange(pending.line, pending.verb, pending.argument, reply, host)
@@ -120,6 +126,18 @@ def refusal_of(address: str, original: str, exchanges: Sequence[Exchange]) -> Ex
     said = [one for one in refusals if not one.bare and not one.reply.startswith("503")]
     general = said or refusals
     return general[0] if general else None
+
+
+def _is_folded(lines: Sequence[str], number: int) -> bool:
+    """Whether a line only goes on with a sentence that was folded before it: a reply of several
+    lines, when it is wrapped, has its code anywhere, also at the start of a line."""
+    for before in range(number - 1, max(-1, number - MAXIMUM_FOLDED), -1):
+        line = lines[before]
+        if not line.strip() or _BARE.match(line):
+            return False
+        if _QUOTES.search(line) is not None:
+            return True
+    return False
 
 
 def _continues(pending: Exchange, reply: str) -> bool:

@@ -44,6 +44,10 @@ _KNOWN: Final = frozenset(
     )
 )  # fmt: skip
 """Names that begin a message as mail programs show or save it."""
+_TRACES: Final = frozenset(
+    ("received", "x-received", "received-spf", "authentication-results", "dkim-signature")
+)
+"""Fields so long that they are wrapped where text is copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +146,23 @@ def split_header(text: str) -> tuple[Fields, str]:
         else:
             found = _FIELD.match(line)
             if found is None:
+                if fields and fields[-1][0] in _TRACES and _header_goes_on(text, end + 1):
+                    at = end + 1  # a line of the field before that somebody's editor wrapped
+                    continue
                 break  # no header any more: a body without an empty line before it
             if len(fields) < MAXIMUM_FIELDS:
                 fields.append((found[1].lower(), found[2].strip()[:MAXIMUM_LINE]))
         at = end + 1
     return Fields(tuple(fields)), text[at:]
+
+
+def _header_goes_on(text: str, at: int) -> bool:
+    """Whether the line there folds a field, or is one that only a header has."""
+    line = text[at : at + 200].partition("\n")[0]
+    found = _FIELD.match(line)
+    if line[:1] in (" ", "\t"):
+        return True
+    return found is not None and found[1].lower() in (_KNOWN | _TRACES)
 
 
 def looks_like_message(text: str) -> bool:
