@@ -418,6 +418,30 @@ def test_the_words_of_the_server_count_for_more_than_the_status_made_of_them() -
     assert explain(raw).main.reason == "blocklisted"
 
 
+@pytest.mark.parametrize(
+    "head",
+    [
+        "This is the mail system at host mta.example.net.",
+        "   ----- The following addresses had permanent fatal errors -----",
+        "Hi. This is the qmail-send program at mta.example.net.",
+    ],
+)
+def test_a_notice_without_its_header_is_no_session(head: str) -> None:
+    answer = explain(
+        f"{head}\n\n<anna@example.org>: host mx.example.org[192.0.2.5] said:\n"
+        "550-5.1.1 No such user is\n550 5.1.1 known here\n"
+    )
+    assert answer.input_kind == "bounce"
+    assert [one.address for one, _ in answer.recipients] == ["anna@example.org"]
+    assert answer.main.reason == "no-such-mailbox"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_a_file_that_windows_wrote_is_read(encoding: str) -> None:
+    answer = explain("550 5.2.2 Mailbox full".encode(encoding))
+    assert (answer.main.code, answer.main.reason) == (550, "mailbox-full")
+
+
 def test_a_temporary_word_without_a_code_in_a_delay_is_temporary() -> None:
     answer = explain(
         "From: MAILER-DAEMON@mta.example.net\nSubject: Warning: message delayed 24 hours\n\n"

@@ -269,6 +269,38 @@ def test_what_an_alias_led_to_is_told_with_the_alias() -> None:
         assert (one.address, one.original) == ("anna@example.org", "team@example.net")
 
 
+def test_a_reply_that_was_wrapped_is_no_session() -> None:
+    """Its code, which every line of it has, may come to stand at the start of a line."""
+    read = read_report(
+        "This is the mail system at host mta.example.net.\n\n"
+        "<anna@example.org>: host mx.example.org[192.0.2.5] said: 550-5.7.1 The words that\n"
+        "    550-5.7.1 tell why stand here, and what\n"
+        "    550 5.7.1 follows is https://example.org/help (in reply to end of DATA\n"
+        "    command)\n"
+    )
+    (one,) = read.recipients
+    assert one.address == "anna@example.org"
+    assert "The words that 550-5.7.1 tell why" in one.diagnostic
+    assert one.step == "content"
+
+
+@pytest.mark.parametrize(
+    ("sentence", "step"),
+    [
+        ("192.0.2.5 does not like recipient.", "rcpt"),
+        ("Connected to 192.0.2.5 but sender was rejected.", "mail"),
+        ("Connected to 192.0.2.5 but my name was rejected.", "ehlo"),
+        ("192.0.2.5 failed after I sent the message.", "content"),
+    ],
+)
+def test_qmail_tells_the_step_by_its_sentence(sentence: str, step: str) -> None:
+    read = read_report(
+        "Hi. This is the qmail-send program at mta.example.net.\n\n"
+        f"<anna@example.org>:\n{sentence}\nRemote host said: 550 No\n"
+    )
+    assert [one.step for one in read.recipients] == [step]
+
+
 def test_a_delay_is_no_failure() -> None:
     read = read_report(
         "From: mailer-daemon@googlemail.com\nTo: sender@example.com\n"

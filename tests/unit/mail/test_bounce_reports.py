@@ -117,6 +117,17 @@ def test_a_boundary_that_the_header_gets_wrong_is_found_in_the_body() -> None:
     assert read_report(raw).recipients[0].address == "first@example.org"
 
 
+def test_a_trace_field_that_an_editor_wrapped_does_not_end_the_header() -> None:
+    read = read_report(
+        "Received: from mta.example.net by mx.example.com with ESMTPS id\n"
+        "long4identifier.77.2026;\n        Tue, 24 Nov 2026 10:00:00 +0000\n"
+        "From: MAILER-DAEMON@mta.example.net\nSubject: Returned mail\n"
+        'Content-Type: multipart/report; boundary="cut"\n\n'
+        f"--cut\nContent-Type: message/delivery-status\n\n{STATUS}\n--cut--\n"
+    )
+    assert [one.address for one in read.recipients] == ["first@example.org"]
+
+
 @pytest.mark.parametrize("ending", ["\r\n", "\n", "\r"])
 def test_all_line_ends_are_taken(ending: str) -> None:
     raw = (

@@ -178,7 +178,7 @@ def _message(given: str | bytes, text: str, *, sure: bool) -> Answer | None:
 
 def _begins_as_notice(text: str) -> bool:
     """A notice quotes replies, as a session does, so it is known before one is looked for."""
-    if text.count("\n") < 2:
+    if "\n" not in text:
         return False
     from waypost.mail.bounce.kinds import is_notice
 

@@ -51,6 +51,8 @@ _HEAD_OF_NOTICE: Final = _any_of(
     r"^ *-+ the following addresses had (?:permanent|transient)",
     r"^hi\. this is the qmail-send program", r"^this message was created automatically by mail",
     r"^this is an automatically generated delivery status notification",
+    r"^ *-+ transcript of session follows", r"^failed to deliver to ['\"<]",
+    r"^the following address(?:es)? failed", r"have been processed by the mail server:",
     r"^\*\* (?:address not found|message (?:not delivered|blocked)|delivery incomplete)",
     r"^(?:delivery to|your message to|delivery has failed to) the(?:se| following)? recipients?",
     r"^(?:generating server|bronserver|generierender server|serveur de génération)\s?:",

@@ -27,7 +27,9 @@ _RECEIVED: Final = re.compile(
     r"([2345]\d\d(?:[ -].*)?)$"
 )
 _BARE: Final = re.compile(r"^\s{0,4}([45]\d\d[ -].*)$")
-_QUOTES: Final = re.compile(r"(?i)\b(?:said|replied|responded|returned)\s?:\s{1,4}[245]\d\d\b")
+_QUOTES: Final = re.compile(
+    r"(?i)\b(?:said|replied|responded|returned)\s?:(?:\s{1,4}[245]\d\d\b|\s*$)"
+)
 """The start of a reply within a sentence."""
 MAXIMUM_FOLDED: Final = 20
 """Lines that one such sentence takes."""
@@ -133,7 +135,7 @@ def _is_folded(lines: Sequence[str], number: int) -> bool:
     lines, when it is wrapped, has its code anywhere, also at the start of a line."""
     for before in range(number - 1, max(-1, number - MAXIMUM_FOLDED), -1):
         line = lines[before]
-        if not line.strip() or _BARE.match(line):
+        if not line.strip():
             return False
         if _QUOTES.search(line) is not None:
             return True

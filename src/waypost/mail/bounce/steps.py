@@ -31,14 +31,19 @@ _CONNECTION: Final = (
     r"(?:connection|connect|server greeting|greeting|banner)\b"
     r"|in response to the connection|refused to talk to me|initial connection)"
 )
+# In the words of qmail-remote, which tells the step by the sentence.
+_LIKES_NOT: Final = r"\bdoes not like recipient\b"
+_SENDER_REFUSED: Final = r"\bbut sender was rejected\b"
+_NAME_REFUSED: Final = r"\bbut my name was rejected\b"
+_AFTER_MESSAGE: Final = r"\bfailed after I sent the message\b"
 _PATTERNS: Final = tuple(
     (name, re.compile(pattern))
     for name, pattern in (
-        ("content", _END_OF_DATA),
-        ("rcpt", _answered("RCPT") + r"|RCPT[ _]?TO\b|\bRCPT command"),
-        ("mail", _answered("MAIL") + r"|MAIL[ _]?FROM\b"),
+        ("content", f"{_END_OF_DATA}|{_AFTER_MESSAGE}"),
+        ("rcpt", _answered("RCPT") + r"|RCPT[ _]?TO\b|\bRCPT command|" + _LIKES_NOT),
+        ("mail", _answered("MAIL") + r"|MAIL[ _]?FROM\b|" + _SENDER_REFUSED),
         ("data", _answered("DATA")),
-        ("ehlo", _answered("EHLO|HELO|LHLO")),
+        ("ehlo", _answered("EHLO|HELO|LHLO") + "|" + _NAME_REFUSED),
         ("starttls", _answered("STARTTLS")),
         ("auth", _answered("AUTH")),
         ("greeting", _CONNECTION),
