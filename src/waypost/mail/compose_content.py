@@ -265,14 +265,20 @@ class _Writer:
             self._header(part, outermost=outermost)
         mark = b"--" + boundary.encode("ascii", "surrogateescape")
         if part.preamble is not None:
-            self._pieces.append(_crlf(part.preamble) + b"\r\n")
+            self._pieces.append(self._beside(part.preamble) + b"\r\n")
         for pieces in written:
             self._pieces += [mark + b"\r\n", *pieces, b"\r\n"]
         if not written:
             self._pieces.append(mark + b"\r\n\r\n")
         self._pieces.append(mark + b"--\r\n")
         if part.epilogue is not None:
-            self._pieces.append(_crlf(part.epilogue))
+            self._pieces.append(self._beside(part.epilogue))
+
+    def _beside(self, text: str) -> bytes:
+        """What stands before the first boundary or behind the last. Nobody reads it (RFC 2046
+        5.1.1), and it has no encoding: where only 7 bits may go, octets beyond give way."""
+        octets = _crlf(text)
+        return _mask_8bit(octets) if self._policy.cte_type == "7bit" else octets
 
     def _boundary(self, written: list[list[bytes | Attachment]]) -> str:
         """One that no part holds. "=_" is in neither base64 nor quoted-printable (RFC 2045 6.7)."""
@@ -329,6 +335,10 @@ def _mended(part: Part, octets: bytes) -> bytes:
 
 
 _BEYOND_ASCII: Final = re.compile(rb"[\x80-\xff]")
+
+
+def _mask_8bit(octets: bytes) -> bytes:
+    return octets.decode("ascii", "replace").replace("\ufffd", "?").encode("ascii")
 
 
 def _crlf(text: str) -> bytes:

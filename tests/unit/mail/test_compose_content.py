@@ -300,3 +300,13 @@ def test_several_resendings_do_not_tell_whom_it_goes_to() -> None:
 def test_a_prepared_message_keeps_bcc_for_its_envelope() -> None:
     ready = prepared(own(Bcc="c@example.net"))
     assert ready["Bcc"] == "c@example.net"
+
+
+def test_what_stands_beside_the_parts_keeps_to_7_bits_as_well() -> None:
+    raw = (
+        b"From: a@example.com\r\nTo: c@example.org\r\nContent-Type: multipart/mixed; boundary=b"
+        b"\r\n\r\nbefore \xc3\xab\r\n--b\r\n\r\nx\r\n--b--\r\nafter \xc3\xab"
+    )
+    message = message_from_bytes(raw, policy=policy.default)
+    assert content_of(message, seven_bit=True).read().isascii()
+    assert content_of(message).read().count(b"\xc3\xab") == 2
