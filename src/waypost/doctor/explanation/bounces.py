@@ -12,6 +12,7 @@ from waypost.knowledge.classification import Classification, classify_text
 from waypost.knowledge.outcomes import Stage
 from waypost.knowledge.reasons import reasons
 from waypost.knowledge.reply_text import codes_in
+from waypost.knowledge.sisimai_names import Refusal, sisimai_name
 from waypost.mail.bounce.reading import read_report
 from waypost.mail.bounce.report import BounceReport, ReportedRecipient
 from waypost.smtp.reply import EnhancedStatus
@@ -74,6 +75,24 @@ def answer_of_message(given: str | bytes) -> Answer | None:
     return Answer("bounce", (main,), judgements, report)
 
 
+def _sisimai(found: Classification, recipient: ReportedRecipient, report: BounceReport) -> str:
+    """What Sisimai calls it. It goes by the Status field where the words have no precise status."""
+    told = codes_in(recipient.diagnostic)[1]
+    status = EnhancedStatus.parse(recipient.status) if recipient.status else None
+    precise = told is not None and (told.subject, told.detail) != (0, 0)
+    return sisimai_name(
+        Refusal(
+            found.reason,
+            recipient.step,
+            told if precise else status or found.enhanced,
+            found.code is not None,
+            recipient.diagnostic,
+            recipient.remote_mta,
+            report.words,
+        )
+    )
+
+
 def _finding(recipient: ReportedRecipient, report: BounceReport) -> Finding:
     if recipient.action in ("delivered", "relayed", "expanded"):
         found = classify_text("", code=250)
@@ -84,6 +103,7 @@ def _finding(recipient: ReportedRecipient, report: BounceReport) -> Finding:
         if recipient.action == "delayed" or (found.kind == "success"):
             reason = reasons()[found.reason]
             found = replace(found, kind="temporary", action=reason.temporary)
+        found = replace(found, sisimai=_sisimai(found, recipient, report))
     heard = Heard(
         "bounce",
         recipient.diagnostic or report.words[:300],
