@@ -221,6 +221,35 @@ def test_a_lease_is_renewed_while_an_attempt_lasts(application: Application) -> 
     assert application.store.counts().finished == 1
 
 
+def test_a_clock_that_jumps_does_not_send_what_is_being_sent_again(
+    application: Application,
+) -> None:
+    """A machine that slept finds its own leases run out; they are still its own."""
+    add(application)
+    clock = HandClock(100.0)
+    go_on = threading.Event()
+    attempts: list[float] = []
+
+    def held(envelope: Envelope, content: bytes) -> Sequence[Progress]:
+        attempts.append(clock.now())
+        assert go_on.wait(SOON)
+        return delivered(envelope, content)
+
+    one = worker(application, held, clock, lease_seconds=3600.0)
+    one.start()
+    leased_until = "SELECT leased_until FROM waypost_outbox"
+    try:
+        for moment in (100.0, 100_000.0, 200_000.0):
+            clock.moment = moment
+            wait_until(lambda: (application.rows(leased_until)[0][0] or 0.0) > clock.moment)
+    finally:
+        go_on.set()
+        one.stop()
+
+    assert attempts == [100.0]
+    assert application.store.counts().finished == 1
+
+
 def test_a_database_that_is_gone_for_a_while_loses_nothing(
     application: Application, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -91,6 +91,7 @@ class OutboxWorker:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._renew_at = 0.0
+        self._renewed_at = 0.0
         self._prune_at = 0.0
 
     # --- for the application -----------------------------------------------------------------
@@ -127,7 +128,7 @@ class OutboxWorker:
             try:
                 while (taken := self._take(carriers)) or self._in_flight:
                     attempts += taken
-                    self._settle_next(None)
+                    self._settle_next(self.settings.poll_seconds)
             finally:
                 while self._in_flight:  # the carriers end by their own timeouts
                     self._settle_next(None)
@@ -140,9 +141,11 @@ class OutboxWorker:
         with self._carriers() as carriers:
             while not self._stopping.is_set() or self._in_flight:
                 try:
-                    if not self._stopping.is_set():
-                        self._keep_house()
+                    if self._stopping.is_set():
+                        self._renew(self._clock.now())
+                    else:
                         self._take(carriers)
+                        self._prune()
                     self._settle_next(self.settings.poll_seconds)
                     failures = 0
                 except Exception as fault:  # noqa: BLE001 - whatever the driver raises, it goes on
@@ -157,11 +160,16 @@ class OutboxWorker:
         return ThreadPoolExecutor(self.settings.concurrency, thread_name_prefix="waypost-carrier")
 
     def _take(self, carriers: ThreadPoolExecutor) -> int:
-        """Lease as much as there are free carriers, and begin."""
+        """Lease as much as there are free carriers, and begin.
+
+        Own leases are renewed first and at the same moment: when the clock has jumped, as after a
+        machine slept, what is being carried here looks like the entry of a worker that is gone.
+        """
+        now = self._clock.now()
+        self._renew(now)
         free = self.settings.concurrency - len(self._in_flight)
         if free <= 0:
             return 0
-        now = self._clock.now()
         leased, unreadable = self._store.lease(now, free, self.settings.lease_seconds)
         for identifier, fence, why in unreadable:
             self._log.error("an entry of the outbox cannot be read", entry=identifier, why=why)
@@ -226,16 +234,22 @@ class OutboxWorker:
             except Exception as fault:  # noqa: BLE001 - the application's code; the mail is settled
                 self._log.error("on_finished failed", entry=entry.identifier, why=repr(fault))
 
-    def _keep_house(self) -> None:
-        """Renew the leases of what is being carried; remove old rows now and then."""
-        moment, now = self._clock.monotonic(), self._clock.now()
-        if moment >= self._renew_at:
-            self._renew_at = moment + self.settings.lease_seconds / 4
-            for entry in self._in_flight.values():
-                self._store.renew(entry.identifier, entry.fence, now + self.settings.lease_seconds)
+    def _renew(self, now: float) -> None:
+        """Renew the leases of what is being carried, when a part of their time has passed."""
+        moment, part = self._clock.monotonic(), self.settings.lease_seconds / 4
+        if moment < self._renew_at and now < self._renewed_at + part:
+            return
+        self._renew_at, self._renewed_at = moment + part, now
+        for entry in self._in_flight.values():
+            self._store.renew(entry.identifier, entry.fence, now + self.settings.lease_seconds)
+
+    def _prune(self) -> None:
+        """Remove old rows now and then."""
+        moment = self._clock.monotonic()
         if moment >= self._prune_at:
             self._prune_at = moment + PRUNE_SECONDS
-            while self._store.prune(now - self.settings.retention, PRUNE_ROWS) == PRUNE_ROWS:
+            before = self._clock.now() - self.settings.retention
+            while self._store.prune(before, PRUNE_ROWS) == PRUNE_ROWS:
                 pass
 
 
