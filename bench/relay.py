@@ -79,6 +79,7 @@ class WaypostStarter:
                     "--listen", f"127.0.0.1:{port}",
                     "--route", f"smtp+plain://127.0.0.1:{next_hop}",
                     "--spool", f"sqlite:{spool}",
+                    "--panel", "off",
                 ],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env=environment, start_new_session=True,

@@ -65,6 +65,8 @@ class RelayProcess:
         self.log_path = folder / "relay.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._seen = 0
+        self.panel = "off"
+        """HOST:PORT for tests of the panel."""
         folder.mkdir(parents=True, exist_ok=True)
         self.configure(configuration)
 
@@ -76,7 +78,11 @@ class RelayProcess:
     @property
     def environment(self) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith(("WAYPOST_", "LISTEN_"))}
-        return kept | {"HOME": str(self.folder), "XDG_DATA_HOME": str(self.folder / "xdg")}
+        return kept | {
+            "WAYPOST_PANEL": self.panel,
+            "HOME": str(self.folder),
+            "XDG_DATA_HOME": str(self.folder / "xdg"),
+        }
 
     @property
     def pid(self) -> int:

@@ -35,6 +35,7 @@ from waypost.spool.contract import (
 if TYPE_CHECKING:
     from waypost.delivery.engine import Engine
     from waypost.delivery.routing import RoutingTable
+    from waypost.delivery.settlement import Watcher
     from waypost.delivery.slots import DestinationView, Slots
     from waypost.service import Service
 
@@ -160,7 +161,7 @@ class Administration:
     def _prepare(self, spool: Spool, now: Callable[[], float]) -> None:
         self._spool = spool
         self._now = now
-        self._followers: set[Follower] = set()
+        self._watchers: tuple[Watcher, ...] = ()
 
     # --- to look at -------------------------------------------------------------------------
 
@@ -324,19 +325,32 @@ class Administration:
     def following(self) -> Iterator[Follower]:
         """What happens from now on. Over a spool alone nothing happens."""
         follower = Follower()
-        self._followers.add(follower)
-        if self._engine is not None:
-            self._engine.watcher = self._tell
+        self.watch(follower.take)
         try:
             yield follower
         finally:
-            self._followers.discard(follower)
-            if not self._followers and self._engine is not None:
-                self._engine.watcher = None
+            self.unwatch(follower.take)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Have it told of everything that becomes durable, on the event loop, until `unwatch`.
+
+        It is on the way of every message: it must return at once and raise nothing.
+        """
+        self._set_watchers((*self._watchers, watcher))
+
+    def unwatch(self, watcher: Watcher) -> None:
+        """Tell it no more."""
+        self._set_watchers(tuple(one for one in self._watchers if one != watcher))
+
+    def _set_watchers(self, watchers: tuple[Watcher, ...]) -> None:
+        self._watchers = watchers
+        if self._engine is not None:
+            alone = watchers[0] if len(watchers) == 1 else self._tell
+            self._engine.watcher = alone if watchers else None
 
     def _tell(self, message: NewMessage | QueuedMessage, record: AttemptRecord | None) -> None:
-        for follower in self._followers:
-            follower.take(message, record)
+        for watcher in self._watchers:
+            watcher(message, record)
 
 
 def _bounded(wanted: MessageFilter, most: int = BATCH) -> MessageFilter:

@@ -88,7 +88,7 @@ def test_follow_shows_events_as_they_happen(sandbox: Relay) -> None:
         command, stdout=subprocess.PIPE, text=True, env={**os.environ, **place.environment}
     ) as follower:
         assert follower.stdout is not None
-        wait_for(lambda: bool(sandbox.control._administration._followers))
+        wait_for(lambda: bool(sandbox.control._administration._watchers))
         identifier = sandbox.submit("a@example.com", "b@example.org")
         seen = [json.loads(follower.stdout.readline()) for _ in range(2)]
         follower.send_signal(signal.SIGINT)

@@ -12,6 +12,7 @@ from waypost.config.accepting import ListenerSection
 from waypost.config.delivering import RouteSection
 from waypost.config.model import Settings
 from waypost.config.problems import resembling
+from waypost.control.settings import ControlSettings
 from waypost.delivery.engine import EngineSettings
 from waypost.delivery.retry import RetrySchedule
 from waypost.delivery.route import NextHop, Quotas, Route, RouteLimits, RouteMatch, Strategy
@@ -165,6 +166,12 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
         timeouts=settings.timeouts.model_dump(),
         retention=settings.retention,
     )  # fmt: skip
+
+
+def control(settings: Settings, *, is_required: bool) -> ControlSettings:
+    """The control room."""
+    assert settings.data is not None
+    return ControlSettings(settings.data, settings.panel, is_required)
 
 
 def spool_folder(settings: Settings) -> Path:

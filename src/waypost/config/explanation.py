@@ -48,7 +48,7 @@ def settings_shown(configuration: Configuration) -> list[Shown]:
 def _values(configuration: Configuration) -> Iterator[tuple[str, str]]:
     by_path = {key.path: key for key in keys()}
     service = configuration.service
-    standing = {"spool.url": f'"sqlite:{service.spool.directory}"', "panel": '"off"'}
+    standing = {"spool.url": f'"sqlite:{service.spool.directory}"'}
     for number, listener in enumerate(service.listeners):
         server, here = listener.server, f"listener[{number}]"
         standing[f"{here}.kind"] = toml_text(listener.kind)

@@ -6,7 +6,7 @@ import typing
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any
 
 from pydantic.fields import FieldInfo
 
@@ -14,9 +14,6 @@ from waypost.config.kinds import Kind
 from waypost.config.model import Settings
 from waypost.config.problems import resembling
 from waypost.config.section import Section
-
-UNDOCUMENTED: Final = frozenset({"panel"})
-"""Accepted, as the commands have flags for them, and without effect on what the relay does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +118,7 @@ def meant(path: Sequence[str | int]) -> str | None:
         near = resembling(wanted.lower(), section.model_fields)
         if near is not None:
             return f"{where}.{near}" if where else near
-    everywhere = {key.dotted: key for key in keys() if key.path[0] not in UNDOCUMENTED}
+    everywhere = {key.dotted: key for key in keys()}
     for dotted, key in everywhere.items():
         if key.path[-1] == wanted.lower():
             return dotted

@@ -216,9 +216,14 @@ def _address(value: object) -> ListenerAddress:
     return ListenerAddress.parse(_text(value, "an address such as 127.0.0.1:2525"))
 
 
-def _panel(value: object) -> str | None:
+def _panel(value: object) -> str:
     text = _text(value, "HOST:PORT or off")
-    return None if text == "off" else ListenerAddress.parse(text).text
+    if text == "off":
+        return text
+    address = ListenerAddress.parse(text)
+    if address.path is not None or address.activation is not None:
+        raise ValueError(f"{text[:100]!r} is no address for the panel; write HOST:PORT or off")
+    return address.text
 
 
 def _spool(value: object, info: ValidationInfo) -> Path:
@@ -309,7 +314,7 @@ Address = Annotated[
     PlainValidator(_address),
     Kind("address", lambda value: toml_text(value.text)),
 ]
-Panel = Annotated[str | None, PlainValidator(_panel), Kind("address or off", toml_text)]
+Panel = Annotated[str, PlainValidator(_panel), Kind("address or off", toml_text)]
 SpoolFolder = Annotated[
     Path, PlainValidator(_spool), Kind("URL", lambda value: toml_text(f"sqlite:{value}"))
 ]

@@ -23,6 +23,7 @@ from waypost.config.problems import ConfigurationError, Problem, dotted
 from waypost.config.section import Section
 from waypost.config.shape import checked
 from waypost.config.sharing import Assignment, CannotShare, assignments, settings_of
+from waypost.control.settings import ControlSettings
 from waypost.delivery.route import Route
 from waypost.net.own_name import machine_name
 from waypost.service import ServiceSettings
@@ -67,10 +68,11 @@ class Configuration:
         """For people or for programs."""
         return self.settings.log.format
 
-    @property
-    def panel(self) -> str | None:
-        """HOST:PORT, None for none."""
-        return self.settings.panel
+    def control_settings(self) -> ControlSettings | None:
+        """What the panel and the HTTP API are made of; None where there is to be none."""
+        if self.settings.panel == "off":
+            return None
+        return build.control(self.settings, is_required=self.origins["panel"] != "default")
 
     @property
     def workers(self) -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator
 
 from waypost.config.accepting import (
     AccessSection,
@@ -58,7 +58,9 @@ class Settings(Section):
     retention: Seconds = setting(
         default_in(ServiceSettings, "retention"), "How long finished messages stay in the log."
     )
-    panel: Panel | None = Field(default=None)
+    panel: Panel = setting(
+        "127.0.0.1:8025", "Where the web panel and the HTTP API listen: HOST:PORT, or `off`."
+    )
     drop: FilePath | None = setting(
         None,
         "The folder in which `waypost-sendmail` leaves mail while the relay does not run.",

@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import Final
 
-from waypost.config.keys import UNDOCUMENTED, Key, keys, section_of
+from waypost.config.keys import Key, keys, section_of
 from waypost.config.model import Settings
 from waypost.config.section import Section
 
@@ -54,7 +54,7 @@ def documented() -> list[tuple[str, str, list[Key]]]:
 def _sections(
     section: type[Section], path: tuple[str, ...]
 ) -> Iterator[tuple[str, str, list[Key]]]:
-    own = [key for key in keys() if key.path[:-1] == path and key.path[-1] not in UNDOCUMENTED]
+    own = [key for key in keys() if key.path[:-1] == path]
     meaning = " ".join((section.__doc__ or "").split())
     meaning = meaning.partition(": ")[2]
     yield ".".join(path), meaning[:1].upper() + meaning[1:], own

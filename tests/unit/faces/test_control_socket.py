@@ -36,7 +36,7 @@ def serve(path: Path, work: Work) -> Any:
 
 def administration() -> Administration:
     made = Administration.__new__(Administration)
-    made._followers = set()
+    made._watchers = ()
     return made
 
 

@@ -18,7 +18,7 @@ import sqlite3
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 import structlog
 import typer
@@ -38,6 +38,9 @@ from waypost.relay.activation import activated_sockets
 from waypost.relay.certificates import CertificateFault, self_signed
 from waypost.service import Service, ServiceSettings
 from waypost.spool.sqlite import SpoolInUse
+
+if TYPE_CHECKING:
+    from waypost.faces.http.web import WebFace
 
 WRONG_CONFIGURATION: Final = 2
 CANNOT_START: Final = 1
@@ -67,6 +70,10 @@ def serve(
     hostname: Annotated[
         str | None, typer.Option(help="The name to greet with.", metavar="NAME")
     ] = None,
+    panel: Annotated[
+        str | None,
+        typer.Option(help="Where the web panel and the HTTP API listen.", metavar="HOST:PORT|off"),
+    ] = None,
     workers: Annotated[
         int | None, typer.Option(help="Processes that share the work.", metavar="N", min=1)
     ] = None,
@@ -79,7 +86,7 @@ def serve(
     """
     flags = Flags(
         listen=tuple(listen or ()), route=route, spool=spool, hostname=hostname,
-        panel=None, workers=workers,
+        panel=panel, workers=workers,
     )  # fmt: skip
     try:
         configuration = load(config, os.environ, flags)
@@ -168,27 +175,47 @@ class _Process:
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, self._reload)
         await service.start(activated_sockets(os.environ))
-        control = ControlServer(Administration(service), control_socket(settings.spool.directory))
+        administration = Administration(service)
+        control = ControlServer(administration, control_socket(settings.spool.directory))
+        web = self._web(service, administration)
         try:
             await control.start()
-            self._tell_ready(service)
+            if web is not None:
+                await web.start()
+            self._tell_ready(service, web)
             await self._stop.wait()
         finally:
             self._log.info("stopping")
+            if web is not None:
+                await web.stop()
             await control.stop()
             await service.stop()
             self._log.info("stopped")
+
+    def _web(self, service: Service, administration: Administration) -> WebFace | None:
+        """The panel and the API, where they are wanted."""
+        settings = self._configuration.control_settings()
+        if settings is None:
+            return None
+        if self._mine is not None:
+            if self._mine.assignment.share == 1 and "panel" in self._configuration.origins:
+                self._log.warning("no panel", why="several workers have none yet; use workers = 1")
+            return None
+        from waypost.faces.http.web import WebFace
+
+        return WebFace(service, administration, settings)
 
     def _settings(self, configuration: Configuration) -> ServiceSettings:
         settings = configuration.service_settings()
         return settings if self._mine is None else settings_of(settings, self._mine.assignment)
 
-    def _tell_ready(self, service: Service) -> None:
+    def _tell_ready(self, service: Service, web: WebFace | None) -> None:
         mine = self._mine
         if mine is None or mine.assignment.share == 1:
             options = options_for(self._path, self._flags.spool)
             spool = self._configuration.service.spool.directory
-            for line in welcome(service, spool, own_name(), options):
+            places = web.places if web is not None else ()
+            for line in welcome(service, spool, own_name(), options, places):
                 typer.echo(line)
             sys.stdout.flush()
         if mine is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from waypost.delivery.route import NextHop, Smarthost
@@ -13,13 +13,19 @@ from waypost.service import Service
 
 
 def welcome(
-    service: Service, spool: Path, command: str = "waypost", options: str = ""
+    service: Service,
+    spool: Path,
+    command: str = "waypost",
+    options: str = "",
+    panels: Sequence[str] = (),
 ) -> Iterator[str]:
     """The lines to print. `spool` is where mail is kept, `command` how this program is called,
-    `options` what its other commands need to find this relay."""
+    `options` what its other commands need to find this relay, `panels` where its pages are."""
     bound = [(listener.kind, place) for listener in service.listeners for place in listener.bound]
     for kind, place in bound:
         yield f"listening on {place} ({_KINDS[kind]})"
+    for place in panels:
+        yield f"panel on {place}"
     for route in service.engine.routing.routes:
         yield f"route {route.name}: {', '.join(map(_hop, route.via))}"
     yield f"mail is kept in {spool}"

@@ -1,0 +1,31 @@
+"""The control room of one running relay: everything that the HTTP API and the panel are made of.
+
+Opened after the service has started and closed before it stops.
+"""
+
+from __future__ import annotations
+
+from waypost.administration import Administration
+from waypost.control.database import NAME, ControlDatabase
+from waypost.control.settings import ControlSettings
+from waypost.service import Service
+
+
+class ControlRoom:
+    """See the module."""
+
+    def __init__(
+        self, service: Service, administration: Administration, settings: ControlSettings
+    ) -> None:
+        self.service = service
+        self.administration = administration
+        self.settings = settings
+        self.clock = service.clock
+        self.database = ControlDatabase(settings.data / NAME)
+
+    async def open(self) -> None:
+        """Make ready. Raises sqlite3.Error, OSError."""
+
+    async def close(self) -> None:
+        """End what is under way and close the file."""
+        self.database.close()

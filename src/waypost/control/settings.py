@@ -1,0 +1,20 @@
+"""What a control room is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ControlSettings:
+    """What a control room is made of; the configuration builds it."""
+
+    data: Path
+    """The folder of `control.sqlite`."""
+    address: str = "127.0.0.1:8025"
+    """HOST:PORT where the panel and the API listen."""
+    is_required: bool = False
+    """Somebody asked for this address, so the relay does not start without it."""
+    public_url: str = ""
+    """Under which people reach it, such as https://mail.example.com; "": the address."""

@@ -1,0 +1,20 @@
+"""The web application: every part put together, over one control room."""
+
+from __future__ import annotations
+
+from fastapi import FastAPI
+
+from waypost.control.room import ControlRoom
+
+
+def create_application(room: ControlRoom) -> FastAPI:
+    """The application. Its parts find the room as `request.app.state.room`."""
+    application = FastAPI(
+        title="Waypost",
+        version="1",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/api/v1/openapi.json",
+    )
+    application.state.room = room
+    return application

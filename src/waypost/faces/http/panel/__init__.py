@@ -1,0 +1,1 @@
+"""The panel: pages made on the server, which can be read without JavaScript."""
