@@ -462,6 +462,10 @@ class Spool(Protocol):
     async def captured_content(self, message: int) -> Body:
         """The content of a captured message. Raises BodyDamaged."""
 
+    async def remove_captured(self, messages: Sequence[int]) -> int:
+        """Forget what the sandbox has caught of these messages; how many there were. The messages
+        themselves, their recipients and attempts stay as they are."""
+
     async def prune(self, before: float, limit: int) -> int:
         """Remove finished messages received before this time, with their attempts; how many."""
 

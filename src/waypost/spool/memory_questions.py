@@ -194,6 +194,13 @@ class MemoryQuestions(ABC):
             raise BodyDamaged("nothing of this identifier was captured")
         return StoredBytes(self._durable.captured[message][1])
 
+    async def remove_captured(self, messages: Sequence[int]) -> int:
+        """Forget what the sandbox has caught of these messages; how many there were."""
+        captured = self._durable.captured
+        return await self._commit_everything(
+            lambda: sum(captured.pop(one, None) is not None for one in set(messages))
+        )
+
     async def prune(self, before: float, limit: int) -> int:
         """Remove finished messages; how many."""
 

@@ -61,6 +61,30 @@ def capture(
         (captured / f"{old}.eml").unlink(missing_ok=True)
 
 
+def remove_captured(
+    connection: sqlite3.Connection, captured: Path, messages: Sequence[int]
+) -> tuple[int, int]:
+    """Forget captured messages; how many, and how many bytes of files went with them.
+
+    The rows go first. Should the transaction fail, their content above 256 KiB is gone, which
+    reading them says; should a file be left behind, it is counted until the next start.
+    """
+    count = freed = 0
+    for message in messages:
+        row = connection.execute(
+            "DELETE FROM captured WHERE message = ? RETURNING content IS NULL", (message,)
+        ).fetchone()
+        if row is None:
+            continue
+        count += 1
+        path = captured / f"{message}.eml"
+        if row[0] and path.exists():
+            status = path.stat()
+            path.unlink()
+            freed += status.st_size if status.st_nlink == 1 else 0
+    return count, freed
+
+
 def set_aside(connection: sqlite3.Connection, message: int, reason: str) -> int:
     """Waiting recipients of a message become DAMAGED; nothing of it is removed."""
     return connection.execute(

@@ -193,6 +193,18 @@ class SqliteQuestions(ABC):
             raise BodyDamaged("its content does not match its checksum")
         return MemoryBody(row[2])
 
+    async def remove_captured(self, messages: Sequence[int]) -> int:
+        """Forget what the sandbox has caught of these messages; how many there were."""
+        removed = 0
+        for start in range(0, len(messages), CHANGED_AT_ONCE):
+            part = messages[start : start + CHANGED_AT_ONCE]
+            count, freed = await self._write(
+                lambda c, part=part: sqlite_control.remove_captured(c, self._captured, part)  # type: ignore[misc]
+            )
+            removed += count
+            self._room.files -= freed
+        return removed
+
     async def remember(self, name: str, value: str) -> None:
         """Keep a small fact."""
         await self._write(

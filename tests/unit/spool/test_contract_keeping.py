@@ -427,3 +427,40 @@ async def test_what_is_captured_outlives_the_delivery(world: World) -> None:
         await world.spool.captured_content(1)
     with pytest.raises(BodyDamaged):
         await content_of(await world.spool.open_body(newest.identifier))
+
+
+@on_spool
+async def test_what_is_captured_can_be_forgotten_and_the_log_stays(world: World) -> None:
+    caught = []
+    for content in (b"small\r\n", b"large\r\n" * 50_000, b"stays\r\n"):
+        message = await append(world, "a@one.example", content=content)
+        commit = Commit()
+        world.spool.capture(message, ["a@one.example"], NOON + 1, commit.done("capture"))
+        world.spool.finish(record(message, result(0)), commit.done("finish"))
+        await commit.all("capture", "finish")
+        caught.append(message)
+    small, large, stays = caught
+    assert await world.spool.remove_captured([small, large, small, 1]) == 2
+    assert await world.spool.remove_captured([small]) == 0
+    assert await world.spool.remove_captured([]) == 0
+    await world.crash()
+    assert [one.identifier for one in await world.spool.captured(10)] == [stays]
+    assert await content_of(await world.spool.captured_content(stays)) == b"stays\r\n"
+    for message in (small, large):
+        with pytest.raises(BodyDamaged):
+            await world.spool.captured_content(message)
+    assert len(await world.spool.messages(MessageFilter())) == 3
+    assert (await world.spool.counts()).bytes_used < 300_000  # the file of the large one is gone
+
+
+@on_spool
+async def test_forgetting_a_capture_leaves_the_content_to_a_recipient_that_waits(
+    world: World,
+) -> None:
+    content = b"large\r\n" * 50_000
+    message = await append(world, "a@one.example", "b@two.example", content=content)
+    commit = Commit()
+    world.spool.capture(message, ["a@one.example"], NOON + 1, commit.done("capture"))
+    await commit.all("capture")
+    assert await world.spool.remove_captured([message]) == 1
+    assert await content_of(await world.spool.open_body(message)) == content
