@@ -188,8 +188,11 @@ class Administration:
             raise NoSuchMessage
         row = found[0]
         attempts = tuple(await self._spool.attempts(message))
-        waits = tuple(self._wait(row, one) for one in row.recipients if one.state in WAITING)
-        return Story(row, attempts, waits)
+        return Story(row, attempts, self.waits(row))
+
+    def waits(self, row: MessageRow) -> tuple[Wait, ...]:
+        """What each recipient that waits waits for; asks the engine's memory, not the disk."""
+        return tuple(self._wait(row, one) for one in row.recipients if one.state in WAITING)
 
     def _wait(self, row: MessageRow, recipient: RecipientRow) -> Wait:
         number, now = recipient.number, self._now()
