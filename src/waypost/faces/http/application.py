@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from waypost.control.room import ControlRoom
+from waypost.faces.http.problems import add_handlers
 
 
 def create_application(room: ControlRoom) -> FastAPI:
@@ -17,4 +18,5 @@ def create_application(room: ControlRoom) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     application.state.room = room
+    add_handlers(application)
     return application
