@@ -5,6 +5,8 @@ from __future__ import annotations
 from fastapi import FastAPI
 
 from waypost.control.room import ControlRoom
+from waypost.faces.http.panel import theme
+from waypost.faces.http.panel.pages import Panel
 from waypost.faces.http.problems import add_handlers
 
 
@@ -18,5 +20,7 @@ def create_application(room: ControlRoom) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     application.state.room = room
+    Panel().install(application)
+    application.include_router(theme.router)
     add_handlers(application)
     return application
