@@ -64,7 +64,7 @@ class Arming:
         """Arm what waits in a lane, some ahead of need. A message whose time is over ends here."""
         while lane.ready and len(lane.armed) + lane.arming < self._ahead:
             message = lane.ready.popleft()
-            expires_at = min(message.expires_at, message.received_at + lane.route.expire_after)
+            expires_at = min(message.expires_at, message.begins_at + lane.route.expire_after)
             if expires_at <= self._clock.now():
                 self._settlement.expired(message)
                 continue

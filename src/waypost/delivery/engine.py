@@ -261,6 +261,15 @@ class Engine:
             part = whole if numbers is None else part_of(whole, numbers)
             self._admit_part(lane, part, now, started=plan.starts)
 
+    def admit_later(self, message: NewMessage, plan: Plan) -> None:
+        """A message has become durable that nobody may begin with yet (Envelope.hold_until)."""
+        if self.watcher is not None:
+            self.watcher(message, None)
+        for domain in {domain_of(one.address) for one in message.envelope.recipients}:
+            self.wake(domain, message.due_at)
+        for lane, _ in plan.parts:
+            self._keeper.dispatch(lane)  # a lane that was made for it alone is forgotten
+
     def _admit_part(self, planned: Lane, part: QueuedMessage, now: float, *, started: bool) -> None:
         lane = self._keeper.still(planned)
         if lane is None:

@@ -61,7 +61,7 @@ class Notices:
         delayed = (
             route is not None
             and not message.warned
-            and route.retry.warning_is_due(message.received_at, now)
+            and route.retry.warning_is_due(message.begins_at, now)
         )
         told: list[tuple[RecipientResult, Action]] = []
         for result, recipient in zip(record.results, message.envelope.recipients, strict=True):

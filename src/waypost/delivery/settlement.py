@@ -192,7 +192,7 @@ class Settlement:
         now = self._clock.now()
         if outcome.next == "at-once" and any(one.is_delivered for one in outcomes):
             return now  # this attempt took some of them off, so this comes to an end
-        expires_at = min(message.expires_at, message.received_at + route.expire_after)
+        expires_at = min(message.expires_at, message.begins_at + route.expire_after)
         return route.retry.next_attempt(attempts + 1, now, expires_at, self._chance)
 
     def _report(

@@ -8,7 +8,7 @@ body writer as it comes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from waypost.delivery.engine import Engine
@@ -177,6 +177,11 @@ class Intake:
         self._head = bytearray()
         self.writer.discard()
 
+    def found_eight_bit(self) -> None:
+        """The content has octets beyond US-ASCII, as a sender of SMTP would have said before it
+        (BODY=8BITMIME, RFC 6152)."""
+        self._envelope = replace(self._envelope, body="8BITMIME")
+
     def finish(self, done: Callable[[Reply | None, str], None]) -> None:
         """The content is whole. `done(None, identifier)` is called when it is durable, and
         `done(refusal, "")` when it is not and never will be."""
@@ -187,19 +192,26 @@ class Intake:
             return
         self.finishing = True
         engine = self._engine
-        now = self._dates.now()
+        now = due_at = self._dates.now()
         plan = engine.plan(self._envelope, self._origin.user)
+        hold_until = self._envelope.hold_until
+        waits = hold_until is not None and hold_until > now
+        if hold_until is not None and waits:
+            due_at = hold_until
         writer = self.writer
         message = NewMessage(
-            writer.identifier, self._envelope, now, now + plan.expire_after, now,
+            writer.identifier, self._envelope, now, due_at + plan.expire_after, due_at,
             self._origin.user, self._origin.address, writer.size, self._subject,
-            self._message_id, plan.starts,
+            self._message_id, plan.starts and not waits,
         )  # fmt: skip
 
         def durable(failure: Exception | None) -> None:
             if failure is None:
                 done(None, self._identifier)
-                engine.admit(message, body, plan)
+                if waits:
+                    engine.admit_later(message, plan)
+                else:
+                    engine.admit(message, body, plan)
             elif isinstance(failure, SpoolFull):
                 done(reply(452, "4.3.1", "Insufficient storage: try again later"), "")
             else:

@@ -8,7 +8,7 @@ the spool's commit. What would be a reply at RCPT or behind the final dot is a r
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -19,11 +19,15 @@ from waypost.relay.intake import Intake, IntakeSettings, Origin
 from waypost.relay.recipient_policy import NEEDS_LOOKUP, RecipientPolicy
 from waypost.smtp.envelope import Envelope
 from waypost.smtp.reply import Reply, reply
-from waypost.smtp.stuffing import BareLineEnd, whole_lines
+from waypost.smtp.stuffing import BareLineEnd, LineEnds, whole_lines
 from waypost.spool.contract import Spool
 
 PIECE: Final = 256 * 1024
 """Bytes of content handed to the spool at a time."""
+
+Claim = Callable[[int, Mapping[int, Reply]], Awaitable[None]]
+"""Told under which identifier the message will be kept, and which recipients were not taken, before
+anything of it can be durable; what it raises ends the submission."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,21 +70,29 @@ class Submissions:
         """Bytes of a message."""
 
     async def submit(
-        self, envelope: Envelope, content: bytes, *, source: str, user: str | None
+        self,
+        envelope: Envelope,
+        content: bytes | AsyncIterator[bytes],
+        *,
+        source: str,
+        user: str | None,
+        claim: Claim | None = None,
     ) -> Submitted:
-        """Take a message; returns when it is durable. Raises SubmissionRefused.
+        """Take a message; returns when it is durable. Raises SubmissionRefused, and what `claim`
+        and the pieces of the content raise; nothing is stored then.
 
-        `source` says in a word where it comes from, for the trace and the log; `user` whose it is.
+        Content in one has its lines ended by CRLF, or is refused; content in pieces has them mended
+        as it comes. `source` says in a word where it comes from, for the trace and the log; `user`
+        whose it is. `claim` is asked when the content is whole and nothing is durable yet.
         """
-        if len(content) > self.maximum_size:
-            raise SubmissionRefused(
-                reply(552, "5.3.4", f"Message of {len(content)} bytes exceeds the maximum of "
-                      f"{self.maximum_size}")
-            )  # fmt: skip
-        try:
-            content = whole_lines(content)
-        except BareLineEnd as fault:
-            raise SubmissionRefused(reply(550, "5.6.0", str(fault))) from fault
+        if isinstance(content, bytes):
+            if len(content) > self.maximum_size:
+                raise self._too_large(len(content))
+            try:
+                content = whole_lines(content)
+            except BareLineEnd as fault:
+                raise SubmissionRefused(reply(550, "5.6.0", str(fault))) from fault
+            envelope = replace(envelope, declared_size=len(content))
         refusals: dict[int, Reply] = {}
         for number, recipient in enumerate(envelope.recipients):
             refusal = await self._refusal(recipient.address)
@@ -92,9 +104,13 @@ class Submissions:
         origin = Origin(source, f"unix:{source}", "local", "", user, submission=True)
         intake = Intake(
             self._settings, self._spool, self._engine, self._dates,
-            replace(envelope, recipients=taken, declared_size=len(content)), origin,
+            replace(envelope, recipients=taken), origin,
         )  # fmt: skip
-        return Submitted(await self._take(intake, content), refusals)
+        return Submitted(await self._take(intake, content, claim, refusals), refusals)
+
+    def _too_large(self, size: int) -> SubmissionRefused:
+        said = f"Message of {size} bytes exceeds the maximum of {self.maximum_size}"
+        return SubmissionRefused(reply(552, "5.3.4", said))
 
     async def _refusal(self, address: str) -> Reply | None:
         verdict = self._recipients.quick(address, self._clock.monotonic())
@@ -103,7 +119,13 @@ class Submissions:
         assert verdict is None or isinstance(verdict, Reply)
         return verdict
 
-    async def _take(self, intake: Intake, content: bytes) -> str:
+    async def _take(
+        self,
+        intake: Intake,
+        content: bytes | AsyncIterator[bytes],
+        claim: Claim | None,
+        refusals: Mapping[int, Reply],
+    ) -> str:
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[tuple[Reply | None, str]] = loop.create_future()
 
@@ -112,12 +134,13 @@ class Submissions:
                 ended.set_result((refusal, identifier))
 
         try:
-            for start in range(0, len(content), PIECE):
-                intake.take(content[start : start + PIECE])
-                if intake.writer.congested:
-                    drained = asyncio.Event()
-                    intake.writer.when_drained(drained.set)
-                    await drained.wait()
+            if isinstance(content, bytes):
+                for start in range(0, len(content), PIECE):
+                    await _give(intake, content[start : start + PIECE])
+            else:
+                await self._take_pieces(intake, content)
+            if claim is not None and intake.refusal is None:
+                await claim(intake.writer.identifier, refusals)
             intake.finish(done)
         finally:
             if not intake.finishing:
@@ -126,3 +149,27 @@ class Submissions:
         if refusal is not None:
             raise SubmissionRefused(refusal)
         return identifier
+
+    async def _take_pieces(self, intake: Intake, pieces: AsyncIterator[bytes]) -> None:
+        """Content as it comes, its lines ended by CRLF and its size bounded."""
+        lines, size, is_ascii = LineEnds(normalise=True), 0, True
+        async for piece in pieces:
+            mended = lines.feed(piece)
+            size += len(mended)
+            if size > self.maximum_size:
+                raise self._too_large(size)
+            is_ascii = is_ascii and mended.isascii()
+            await _give(intake, mended)
+        await _give(intake, lines.finish())
+        if not is_ascii:
+            intake.found_eight_bit()
+
+
+async def _give(intake: Intake, piece: bytes) -> None:
+    """Hand over a piece; returns when the spool can take the next."""
+    if piece:
+        intake.take(piece)
+    if intake.writer.congested:
+        drained = asyncio.Event()
+        intake.writer.when_drained(drained.set)
+        await drained.wait()

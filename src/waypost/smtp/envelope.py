@@ -1,7 +1,8 @@
 """The envelope: who sends, who receives, and what the sender asked of the transport.
 
 RFC 5321 2.3.1. The parameters are those of 8BITMIME (RFC 6152), SMTPUTF8 (RFC 6531), DSN
-(RFC 3461), SIZE (RFC 1870), REQUIRETLS (RFC 8689) and AUTH (RFC 4954 5).
+(RFC 3461), SIZE (RFC 1870), REQUIRETLS (RFC 8689), AUTH (RFC 4954 5), and what FUTURERELEASE
+(RFC 4865) asks for, which only our own faces give.
 """
 
 from __future__ import annotations
@@ -52,3 +53,6 @@ class Envelope:
     """SIZE= of MAIL in bytes."""
     parameters: tuple[tuple[str, str | None], ...] = field(default=())
     """Parameters of MAIL that no field above holds, in upper-case keyword order as given."""
+    hold_until: float | None = None
+    """No attempt begins before this time (seconds since the epoch), and the time that a message has
+    for its way begins with it (RFC 4865 4)."""

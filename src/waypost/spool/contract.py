@@ -167,6 +167,11 @@ class QueuedMessage:
     """Present when it is still in memory; otherwise `Spool.open_body`."""
     message_id: str = ""
 
+    @property
+    def begins_at(self) -> float:
+        """When its time began: its receipt, or what its sender asked to wait for."""
+        return self.envelope.hold_until or self.received_at
+
 
 @unguarded
 @dataclass(frozen=True, slots=True)

@@ -251,6 +251,7 @@ def envelope_options(envelope: Envelope) -> str:
         or envelope.require_tls
         or envelope.returned
         or envelope.envelope_id
+        or envelope.hold_until is not None
     ):
         return ""
     return json.dumps(
@@ -260,6 +261,7 @@ def envelope_options(envelope: Envelope) -> str:
             "require_tls": envelope.require_tls,
             "returned": envelope.returned,
             "envelope_id": envelope.envelope_id,
+            "hold_until": envelope.hold_until,
         }
     )
 
@@ -277,6 +279,7 @@ def envelope_from_row(reverse_path: str, options: str, recipients: Sequence[Reci
         stored["require_tls"],
         stored["returned"],
         stored["envelope_id"],
+        hold_until=stored.get("hold_until"),  # not there in rows of earlier versions
     )
 
 

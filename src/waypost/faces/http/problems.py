@@ -84,15 +84,13 @@ def problem_response(problem: Problem) -> Response:
 
 
 def respond(request: Request, problem: Problem) -> Response:
-    """The answer to whoever asked: JSON under /api/, elsewhere a page.
-
-    The panel sets `application.state.error_page`; without one the page is bare.
-    """
+    """The answer to whoever asked: JSON under /api/, elsewhere a page (bare without a panel)."""
     if request.url.path.startswith(API):
         return problem_response(problem)
-    page = getattr(request.app.state, "error_page", None)
-    if page is not None:
-        answer: Response = page(request, problem)
+    if getattr(request.app.state, "panel", None) is not None:
+        from waypost.faces.http.panel.pages import error_page  # it raises problems itself
+
+        answer = error_page(request, problem.status, problem.title, problem.detail)
         answer.headers.update(problem.headers)
         return answer
     title = html.escape(problem.title)
@@ -201,10 +199,8 @@ def _of_status(request: Request, fault: HTTPException) -> Problem:
         return Problem(404, f"there is nothing at {path[:200]}", headers=headers)
     if fault.status_code == 405:
         allowed = (headers or {}).get("Allow", "")
-        return Problem(
-            405, f"{path[:200]} does not take {request.method[:20]}; it takes {allowed or 'others'}",
-            headers=headers,
-        )  # fmt: skip
+        said = f"{path[:200]} does not take {request.method[:20]}; it takes {allowed or 'others'}"
+        return Problem(405, said, headers=headers)
     return Problem(fault.status_code, str(fault.detail), headers=headers)
 
 
