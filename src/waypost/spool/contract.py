@@ -28,6 +28,7 @@ from enum import IntEnum
 from typing import Protocol
 
 from waypost.smtp.envelope import Envelope
+from waypost.spool.events import EventLogSpool
 from waypost.values import unguarded
 
 Done = Callable[[Exception | None], None]
@@ -230,6 +231,24 @@ class DueQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class WaitingDestination:
+    """How much waits for one destination."""
+
+    domain: str
+    queued: int
+    """Recipients."""
+    held: int
+    oldest: int
+    """The message that waits longest."""
+    next_due: float | None
+    """The earliest of those queued; None: all are held."""
+
+    def order(self) -> tuple[int, str]:
+        """Sorts the fullest first."""
+        return -(self.queued + self.held), self.domain
+
+
+@dataclass(frozen=True, slots=True)
 class Recovery:
     """What opening a spool found."""
 
@@ -353,8 +372,8 @@ SetAside = Callable[[int, str], None]
 """Told on the event loop: a message that was set aside, and why."""
 
 
-class Spool(Protocol):
-    """The operations of the engine (callbacks) and of people (coroutines)."""
+class Spool(EventLogSpool, Protocol):
+    """The operations of the engine (callbacks) and of people (coroutines), and the event log."""
 
     on_set_aside: SetAside
     """Told of every message that is set aside after `open`; does nothing unless it is set."""
@@ -405,6 +424,10 @@ class Spool(Protocol):
 
     async def due_queues(self, now: float, after: str, limit: int) -> list[DueQueue]:
         """Destinations, by name after `after`, with queued recipients; earliest due of each."""
+
+    async def waiting(self, text: str, limit: int) -> list[WaitingDestination]:
+        """What waits by destination, for people: those with the most first. With `text`, only
+        destinations that have it in their name."""
 
     async def next_due(self, domain: str, after: float) -> float | None:
         """When the next queued recipient of a destination becomes due after a time."""

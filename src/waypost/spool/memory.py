@@ -32,7 +32,8 @@ from waypost.spool.contract import (
     SpoolFull,
     SpoolRefusal,
 )
-from waypost.spool.identifiers import IdentifierSource
+from waypost.spool.events import EntryKind
+from waypost.spool.identifiers import IdentifierSource, identifier_text
 from waypost.spool.memory_bodies import MemoryBodyWriter, StoredBytes
 from waypost.spool.memory_questions import MemoryQuestions, Moments
 from waypost.spool.memory_rows import (
@@ -198,6 +199,10 @@ class MemorySpool(MemoryQuestions):
                 for number, recipient in enumerate(message.envelope.recipients)
             ],
         )  # fmt: skip
+        self._record(EntryKind.ACCEPTED, message.identifier, message.received_at)
+
+    def _log_identity(self) -> str:
+        return identifier_text(self.identifier())
 
     # --- attempts ---------------------------------------------------------------------------
 
@@ -244,6 +249,10 @@ class MemorySpool(MemoryQuestions):
             if stored is None:
                 return
             stored.attempts.append(record)
+            self._record(
+                EntryKind.ATTEMPTED, record.message, record.started_at + record.seconds,
+                [result.number for result in record.results], record,
+            )  # fmt: skip
             for result in record.results:
                 for recipient in stored.recipients:
                     if (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
@@ -20,8 +20,11 @@ from waypost.spool.contract import (
     SetAside,
     SpoolCounts,
     Suppression,
+    WaitingDestination,
 )
+from waypost.spool.events import EntryKind
 from waypost.spool.memory_bodies import StoredBytes
+from waypost.spool.memory_events import MemoryEvents
 from waypost.spool.memory_rows import (
     WAITING,
     Durable,
@@ -45,7 +48,7 @@ class Moments(Protocol):
         """Run `callback` after `delay` seconds."""
 
 
-class MemoryQuestions(ABC):
+class MemoryQuestions(MemoryEvents):
     """The coroutines of waypost.spool.contract.Spool that are for people, over what is durable."""
 
     on_set_aside: SetAside
@@ -72,6 +75,8 @@ class MemoryQuestions(ABC):
     async def set_aside(self, message: int, reason: str) -> None:
         """Mark the waiting recipients of an unreadable message as DAMAGED."""
 
+        now = self._clock.now()
+
         def work() -> int:
             stored = self._durable.messages.get(message)
             changed = 0
@@ -80,6 +85,7 @@ class MemoryQuestions(ABC):
                     recipient.state = RecipientState.DAMAGED
                     recipient.started = False
                     recipient.reply, recipient.reason = reason, "damaged"
+                    self._record(EntryKind.DAMAGED, message, now, [recipient.number])
                     changed += 1
             return changed
 
@@ -127,7 +133,7 @@ class MemoryQuestions(ABC):
         def hold(recipient: StoredRecipient) -> None:
             recipient.state = RecipientState.HELD
 
-        return await self._change(wanted, (RecipientState.QUEUED,), hold)
+        return await self._change(wanted, (RecipientState.QUEUED,), hold, EntryKind.HELD)
 
     async def release(self, wanted: MessageFilter, now: float) -> int:
         """Release held ones; how many."""
@@ -135,7 +141,7 @@ class MemoryQuestions(ABC):
         def release(recipient: StoredRecipient) -> None:
             recipient.state, recipient.due_at = RecipientState.QUEUED, now
 
-        return await self._change(wanted, (RecipientState.HELD,), release)
+        return await self._change(wanted, (RecipientState.HELD,), release, EntryKind.RELEASED)
 
     async def retry(self, wanted: MessageFilter, now: float) -> int:
         """Make queued ones due; how many."""
@@ -143,7 +149,7 @@ class MemoryQuestions(ABC):
         def retry(recipient: StoredRecipient) -> None:
             recipient.due_at = now
 
-        return await self._change(wanted, (RecipientState.QUEUED,), retry)
+        return await self._change(wanted, (RecipientState.QUEUED,), retry, None)
 
     async def cancel(self, wanted: MessageFilter, reason: str) -> int:
         """Cancel queued and held ones; how many."""
@@ -152,14 +158,17 @@ class MemoryQuestions(ABC):
             recipient.state = RecipientState.CANCELLED
             recipient.reply, recipient.reason = reason, "cancelled"
 
-        return await self._change(wanted, WAITING, cancel)
+        return await self._change(wanted, WAITING, cancel, EntryKind.CANCELLED)
 
     async def _change(
         self,
         wanted: MessageFilter,
         states: Sequence[RecipientState],
         change: Callable[[StoredRecipient], None],
+        kind: EntryKind | None,
     ) -> int:
+        now = self._clock.now()
+
         def work() -> int:
             count = 0
             for message in self._matching(wanted, states):
@@ -170,11 +179,30 @@ class MemoryQuestions(ABC):
                         and is_for(recipient, wanted)
                     ):
                         change(recipient)
+                        if kind is not None:
+                            number = recipient.number
+                            self._record(kind, message.new.identifier, now, [number])
                         count += 1
                 self._drop_content(message)
             return count
 
         return await self._commit_everything(work)
+
+    async def waiting(self, text: str, limit: int) -> list[WaitingDestination]:
+        """What waits by destination; see the contract."""
+        waiting: dict[str, list[tuple[int, StoredRecipient]]] = {}
+        for message in self._durable.messages.values():
+            for recipient in message.recipients:
+                if recipient.state in WAITING and text.lower() in recipient.domain:
+                    here = waiting.setdefault(recipient.domain, [])
+                    here.append((message.new.identifier, recipient))
+        found: list[WaitingDestination] = []
+        for domain, here in waiting.items():
+            due = [one.due_at for _, one in here if one.state is RecipientState.QUEUED]
+            oldest = min(identifier for identifier, _ in here)
+            held = len(here) - len(due)
+            found.append(WaitingDestination(domain, len(due), held, oldest, min(due, default=None)))
+        return sorted(found, key=WaitingDestination.order)[:limit]
 
     async def counts(self) -> SpoolCounts:
         """Totals."""

@@ -18,6 +18,7 @@ from waypost.spool.contract import (
     RecipientState,
     Suppression,
 )
+from waypost.spool.events import EntryKind
 
 WAITING = (RecipientState.QUEUED, RecipientState.HELD)
 
@@ -60,6 +61,20 @@ class StoredMessage:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class StoredEntry:
+    """One entry of the event log; see waypost.spool.events."""
+
+    number: int
+    kind: EntryKind
+    at: float
+    message: int
+    numbers: tuple[int, ...]
+    attempt: AttemptRecord | None
+    name: str = ""
+    detail: str = ""
+
+
 @dataclass(slots=True)
 class Durable:
     """What is on the imagined disk."""
@@ -69,6 +84,9 @@ class Durable:
     suppressed: dict[str, Suppression] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     last: int = 0
+    log: list[StoredEntry] = field(default_factory=list)
+    log_identity: str = ""
+    is_recording: bool = False
 
 
 def loaded(message: StoredMessage, recipients: Sequence[StoredRecipient]) -> QueuedMessage:

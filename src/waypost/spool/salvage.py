@@ -174,7 +174,7 @@ class _Salvage:
             content_lost = self._content(identifier, rows)
             if content_lost:
                 lost.append(content_lost)
-                set_aside(self._new, identifier, content_lost)
+                set_aside(self._new, identifier, content_lost, 0.0)  # no log yet
                 waiting = 0
         self._found.waiting += waiting
         if lost:

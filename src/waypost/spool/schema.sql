@@ -69,6 +69,21 @@ CREATE TABLE IF NOT EXISTS captured (
     content BLOB                    -- NULL: in the file
 ) STRICT;
 
+-- What has happened, in the order of commits; see events.py. References only: what it says stands in
+-- the rows of message and attempt. Written by triggers while the log is on (sqlite_events.py).
+-- The newest row is never removed, so numbers do not come again.
+CREATE TABLE IF NOT EXISTS event (
+    id INTEGER PRIMARY KEY,
+    kind INTEGER NOT NULL,
+    message INTEGER NOT NULL,       -- 0: of none
+    at REAL NOT NULL,
+    started_at REAL,                -- of the attempt, with its serial
+    serial INTEGER,
+    number INTEGER,                 -- the one recipient it is about
+    name TEXT,                      -- of what came from elsewhere
+    detail TEXT                     -- and more of it, as JSON
+) STRICT;
+
 CREATE TABLE IF NOT EXISTS suppression (
     address TEXT PRIMARY KEY,       -- lower case
     reason TEXT NOT NULL,

@@ -45,9 +45,10 @@ from waypost.spool.contract import (
     SpoolRefusal,
 )
 from waypost.spool.exchange import with_exchange
-from waypost.spool.identifiers import IdentifierSource
+from waypost.spool.identifiers import IdentifierSource, identifier_text
 from waypost.spool.operations import Append, Execute, Finish, MarkStarted, apply_operations
 from waypost.spool.room import Room, disk_free
+from waypost.spool.sqlite_events import SqliteEvents
 from waypost.spool.sqlite_questions import SqliteQuestions
 
 _Result = TypeVar("_Result")
@@ -70,7 +71,7 @@ class SpoolInUse(Exception):
     """Another process works on this spool."""
 
 
-class SqliteSpool(SqliteQuestions):
+class SqliteSpool(SqliteQuestions, SqliteEvents):
     """See waypost.spool.contract.Spool."""
 
     def __init__(
@@ -181,7 +182,7 @@ class SqliteSpool(SqliteQuestions):
         sqlite_opening.prepare(self._path)
         self._reader = reader = sqlite_opening.connect(self._path)
         self._people = sqlite_opening.connect(self._path)
-        recovery = sqlite_opening.recover(reader, self._path, self._bodies)
+        recovery = sqlite_opening.recover(reader, self._path, self._bodies, self._now())
         self._files = sqlite_opening.file_sizes(self._bodies)
         kept = sqlite_opening.file_sizes(self._captured) | self._files
         self._room.files = sum(kept.values())
@@ -501,6 +502,9 @@ class SqliteSpool(SqliteQuestions):
         if zlib.crc32(content) != checksum:
             raise BodyDamaged("its content does not match its checksum")
         return MemoryBody(content)
+
+    def _log_identity(self) -> str:
+        return identifier_text(self.identifier())
 
     # --- threads ----------------------------------------------------------------------------
 

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from waypost.spool.bodies import fsync_directory
 from waypost.spool.contract import MessageFilter, RecipientState
+from waypost.spool.events import EntryKind
+from waypost.spool.sqlite_events import record
 from waypost.spool.sqlite_filter import narrowing
 
 MAXIMUM_CAPTURED = 10_000
@@ -85,8 +87,9 @@ def remove_captured(
     return count, freed
 
 
-def set_aside(connection: sqlite3.Connection, message: int, reason: str) -> int:
+def set_aside(connection: sqlite3.Connection, message: int, reason: str, at: float) -> int:
     """Waiting recipients of a message become DAMAGED; nothing of it is removed."""
+    record(connection, EntryKind.DAMAGED, at, [message], "state IN (0, 1)")
     return connection.execute(
         "UPDATE recipient SET state = 6, started = 0, reply = ?, reason = 'damaged' "
         "WHERE message = ? AND state IN (0, 1)",
@@ -94,32 +97,40 @@ def set_aside(connection: sqlite3.Connection, message: int, reason: str) -> int:
     ).rowcount
 
 
-def hold(connection: sqlite3.Connection, messages: Sequence[int], wanted: MessageFilter) -> int:
+def hold(
+    connection: sqlite3.Connection, messages: Sequence[int], wanted: MessageFilter, now: float
+) -> int:
     """QUEUED becomes HELD, unless an attempt is under way."""
-    return _change(connection, messages, wanted, "state = 1", (_QUEUED,), ())
+    told = (EntryKind.HELD, now)
+    return _change(connection, messages, wanted, "state = 1", (_QUEUED,), (), told)
 
 
 def release(
     connection: sqlite3.Connection, messages: Sequence[int], wanted: MessageFilter, now: float
 ) -> int:
     """HELD becomes QUEUED, due now."""
-    return _change(connection, messages, wanted, "state = 0, due_at = ?", (_HELD,), (now,))
+    told = (EntryKind.RELEASED, now)
+    return _change(connection, messages, wanted, "state = 0, due_at = ?", (_HELD,), (now,), told)
 
 
 def retry(
     connection: sqlite3.Connection, messages: Sequence[int], wanted: MessageFilter, now: float
 ) -> int:
     """QUEUED becomes due now."""
-    return _change(connection, messages, wanted, "due_at = ?", (_QUEUED,), (now,))
+    return _change(connection, messages, wanted, "due_at = ?", (_QUEUED,), (now,), None)
 
 
 def cancel(
-    connection: sqlite3.Connection, messages: Sequence[int], wanted: MessageFilter, reason: str
+    connection: sqlite3.Connection,
+    messages: Sequence[int],
+    wanted: MessageFilter,
+    reason: str,
+    now: float,
 ) -> int:
     """QUEUED and HELD become CANCELLED, unless an attempt is under way; their bodies go."""
     changed = _change(
         connection, messages, wanted, "state = 5, reply = ?, reason = 'cancelled'",
-        (_QUEUED, _HELD), (reason,),
+        (_QUEUED, _HELD), (reason,), (EntryKind.CANCELLED, now),
     )  # fmt: skip
     connection.executemany(
         "DELETE FROM body WHERE message = ? AND NOT EXISTS (SELECT 1 FROM recipient "
@@ -136,8 +147,13 @@ def _change(
     assignment: str,
     states: Sequence[RecipientState],
     values: tuple[object, ...],
+    told: tuple[EntryKind, float] | None,
 ) -> int:
+    """`told`: as what the event log has it, and when."""
     condition, narrow = narrowing(wanted, states)
+    if told is not None:
+        kind, at = told
+        record(connection, kind, at, messages, f"started = 0 AND {condition}", tuple(narrow))
     return connection.executemany(
         f"UPDATE recipient SET {assignment} WHERE message = ? AND started = 0 AND {condition}",
         [(*values, message, *narrow) for message in messages],

@@ -113,7 +113,7 @@ def _look_at_header(path: Path) -> None:
         raise SpoolDamaged(path, f"it has {path.stat().st_size} bytes of {expected}")
 
 
-def recover(connection: sqlite3.Connection, path: Path, bodies: Path) -> Recovery:
+def recover(connection: sqlite3.Connection, path: Path, bodies: Path, now: float) -> Recovery:
     """Clear what a crash left half-done. Raises SpoolDamaged."""
     try:
         connection.execute("BEGIN IMMEDIATE")
@@ -127,7 +127,7 @@ def recover(connection: sqlite3.Connection, path: Path, bodies: Path) -> Recover
             if not (bodies / f"{message}.eml").exists()
         ]
         for message, reason in gone:
-            set_aside(connection, message, reason)
+            set_aside(connection, message, reason, now)
         uncertain = connection.execute(
             "UPDATE recipient SET started = 0, attempts = attempts + 1, reply = ? "
             "WHERE state = 0 AND started = 1",
@@ -175,7 +175,7 @@ def findings(connection: sqlite3.Connection, stop: Callable[[], bool]) -> Iterat
     """What is wrong with the structure of the database, table by table. Reads all of it: for a
     thread and a connection of its own, while the spool works. It ends when `stop` says so, and
     within a table by `interrupt` of the connection, with sqlite3.OperationalError."""
-    for table in ("message", "recipient", "attempt", "captured", "suppression"):
+    for table in ("message", "recipient", "attempt", "captured", "event", "suppression"):
         if stop():
             return
         try:

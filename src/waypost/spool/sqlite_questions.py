@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from waypost.spool import sqlite_control, sqlite_reading
+from waypost.spool import sqlite_control, sqlite_reading, sqlite_waiting
 from waypost.spool.bodies import FileBody, MemoryBody
 from waypost.spool.contract import (
     AttemptRecord,
@@ -29,6 +29,7 @@ from waypost.spool.contract import (
     SpoolCounts,
     SpoolRefusal,
     Suppression,
+    WaitingDestination,
 )
 from waypost.spool.room import Room
 
@@ -66,7 +67,8 @@ class SqliteQuestions(ABC):
 
     async def set_aside(self, message: int, reason: str) -> None:
         """Mark the waiting recipients of an unreadable message as DAMAGED."""
-        if await self._write(lambda c: sqlite_control.set_aside(c, message, reason)):
+        now = self._now()
+        if await self._write(lambda c: sqlite_control.set_aside(c, message, reason, now)):
             self.on_set_aside(message, reason)
 
     async def _put_aside(self, message: int, reason: str) -> None:
@@ -92,8 +94,9 @@ class SqliteQuestions(ABC):
 
     async def hold(self, wanted: MessageFilter) -> int:
         """Hold queued recipients; how many."""
+        now = self._now()
         return await self._change(
-            wanted, (_QUEUED,), lambda c, part: sqlite_control.hold(c, part, wanted)
+            wanted, (_QUEUED,), lambda c, part: sqlite_control.hold(c, part, wanted, now)
         )
 
     async def release(self, wanted: MessageFilter, now: float) -> int:
@@ -111,10 +114,11 @@ class SqliteQuestions(ABC):
 
     async def cancel(self, wanted: MessageFilter, reason: str) -> int:
         """Cancel queued and held ones; how many."""
+        now = self._now()
         return await self._change(
             wanted,
             (_QUEUED, _HELD),
-            lambda c, part: sqlite_control.cancel(c, part, wanted, reason),
+            lambda c, part: sqlite_control.cancel(c, part, wanted, reason, now),
         )
 
     async def _change(
@@ -133,6 +137,10 @@ class SqliteQuestions(ABC):
             if in_files:
                 self._drop_files(in_files)
         return changed
+
+    async def waiting(self, text: str, limit: int) -> list[WaitingDestination]:
+        """What waits by destination; see the contract."""
+        return await self._ask(lambda c: sqlite_waiting.waiting(c, text, limit))
 
     async def counts(self) -> SpoolCounts:
         """Totals."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from spool_world import SqliteWorld
 
-from waypost.spool import sqlite_reading
+from waypost.spool import sqlite_events, sqlite_reading
 from waypost.spool.contract import MessageFilter, RecipientState
 from waypost.spool.operations import _update_statement
 from waypost.spool.sqlite_filter import matching
@@ -71,3 +71,11 @@ def test_what_waits_is_listed_without_a_walk_through_the_log(
 def test_an_outcome_is_written_by_primary_key(database: Path) -> None:
     steps = plan(database, _update_statement(2), [1, 0, 2, 0.0, "", ""] * 2)
     assert "SEARCH recipient USING PRIMARY KEY (message=? AND number=?)" in steps
+
+
+def test_the_event_log_is_read_by_primary_keys(database: Path) -> None:
+    steps = plan(database, sqlite_events.ENTRIES, (0, 10))
+    assert len(steps) == 3
+    assert all(step.startswith("SEARCH") and "PRIMARY KEY" in step for step in steps)
+    steps = plan(database, sqlite_events.single_recipients(2), [1, 0, 2, 0])
+    assert any("SEARCH r USING PRIMARY KEY (message=? AND number=?)" in step for step in steps)
