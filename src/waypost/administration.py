@@ -30,6 +30,7 @@ from waypost.spool.contract import (
     Spool,
     SpoolCounts,
     Suppression,
+    WaitingDestination,
 )
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from waypost.delivery.routing import RoutingTable
     from waypost.delivery.settlement import Watcher
     from waypost.delivery.slots import DestinationView, Slots
+    from waypost.relay.refusals import Refusal, RefusalWatcher
     from waypost.service import Service
 
 BATCH: Final = 500
@@ -125,6 +127,19 @@ class RoutedRecipient:
 
 
 @dataclass(frozen=True, slots=True)
+class DestinationQueue:
+    """What waits for one destination, and why."""
+
+    waiting: WaitingDestination
+    oldest_at: float | None
+    """When the message that waits longest was received; None: it has just been delivered."""
+    route: str
+    """Which that message takes today."""
+    wait: Wait | None
+    """What that message waits for."""
+
+
+@dataclass(frozen=True, slots=True)
 class QueueStatus:
     """The queue as a whole."""
 
@@ -162,6 +177,7 @@ class Administration:
         self._spool = spool
         self._now = now
         self._watchers: tuple[Watcher, ...] = ()
+        self._refusal_watchers: tuple[RefusalWatcher, ...] = ()
 
     # --- to look at -------------------------------------------------------------------------
 
@@ -232,6 +248,30 @@ class Administration:
     async def attempts(self, message: int) -> list[AttemptRecord]:
         """The attempts of a message, oldest first."""
         return await self._spool.attempts(message)
+
+    async def destinations(self, text: str = "", limit: int = 100) -> list[DestinationQueue]:
+        """What waits by destination, the fullest first, and what the oldest of each waits for."""
+        found = await self._spool.waiting(text, min(limit, BATCH))
+        if not found:
+            return []
+        wanted = MessageFilter(identifiers=tuple({one.oldest for one in found}), limit=len(found))
+        oldest = {row.identifier: row for row in await self._spool.messages(wanted)}
+        return [self._destination(one, oldest.get(one.oldest)) for one in found]
+
+    def _destination(self, found: WaitingDestination, row: MessageRow | None) -> DestinationQueue:
+        waiting = None if row is None else self._first_waiting(row, found.domain)
+        if row is None or waiting is None:  # it was delivered between the two questions
+            return DestinationQueue(found, None, "", None)
+        route = ""
+        routing = self._engine.routing if self._engine is not None else self._routing
+        if routing is not None:
+            route = routing.resolve(row.reverse_path, waiting.address, row.user).name
+        return DestinationQueue(found, row.received_at, route, self._wait(row, waiting))
+
+    def _first_waiting(self, row: MessageRow, domain: str) -> RecipientRow | None:
+        here = [one for one in row.recipients if one.domain == domain and one.state in WAITING]
+        queued = [one for one in here if one.state is RecipientState.QUEUED]
+        return next(iter(queued or here), None)
 
     async def status(self) -> QueueStatus:
         """How much there is, and which destinations are left alone."""
@@ -344,6 +384,16 @@ class Administration:
     def unwatch(self, watcher: Watcher) -> None:
         """Tell it no more."""
         self._set_watchers(tuple(one for one in self._watchers if one != watcher))
+
+    def watch_refusals(self, watcher: RefusalWatcher) -> None:
+        """Have it told of each MAIL and RCPT that a listener refuses, on the event loop."""
+        self._refusal_watchers = (*self._refusal_watchers, watcher)
+        for listener in self._service.listeners if self._service is not None else ():
+            listener.on_refusal = self._tell_refusal
+
+    def _tell_refusal(self, refusal: Refusal) -> None:
+        for watcher in self._refusal_watchers:
+            watcher(refusal)
 
     def _set_watchers(self, watchers: tuple[Watcher, ...]) -> None:
         self._watchers = watchers

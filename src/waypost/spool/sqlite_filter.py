@@ -37,7 +37,7 @@ def matching(wanted: MessageFilter, states: Sequence[RecipientState] = ()) -> _C
         clause, value = _having_recipient(wanted, states)
         add(clause, *value)
     if wanted.text:
-        pattern = _anywhere(wanted.text)
+        pattern = contains(wanted.text)
         add(
             "(message.subject LIKE ? ESCAPE '\\' OR message.message_id LIKE ? ESCAPE '\\' "
             "OR message.reverse_path LIKE ? ESCAPE '\\' OR EXISTS (SELECT 1 FROM recipient "
@@ -85,10 +85,11 @@ def _address(column: str, text: str) -> _Condition:
         return f"{column} LIKE ? ESCAPE '\\'", [f"%{_escaped(text)}"]
     if "@" in text:
         return f"{column} = ? COLLATE NOCASE", [text]
-    return f"{column} LIKE ? ESCAPE '\\'", [_anywhere(text)]
+    return f"{column} LIKE ? ESCAPE '\\'", [contains(text)]
 
 
-def _anywhere(text: str) -> str:
+def contains(text: str) -> str:
+    """The LIKE pattern (ESCAPE '\\') of what has a text in it."""
     return f"%{_escaped(text)}%"
 
 

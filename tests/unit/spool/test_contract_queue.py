@@ -26,6 +26,7 @@ from waypost.spool.contract import (
     RecipientState,
     SelectedRecipient,
     Suppression,
+    WaitingDestination,
 )
 
 QUEUED, HELD, DELIVERED = RecipientState.QUEUED, RecipientState.HELD, RecipientState.DELIVERED
@@ -403,3 +404,26 @@ async def test_a_commit_of_many_kinds_keeps_them_apart(world: World) -> None:
     assert [(r.state, r.started, r.attempts) for r in row.recipients] == [
         (QUEUED, False, 1), (QUEUED, True, 0),
     ]  # fmt: skip
+
+
+@on_spool
+async def test_what_waits_is_counted_by_destination_the_fullest_first(world: World) -> None:
+    one = await append(world, "a@one.example", "b@two.example", due=30)
+    two = await append(world, "c@two.example", due=20)
+    three = await append(world, "d@two.example", due=10)
+    held = await append(world, "e@two.example", "f@held.example", due=0)
+    done = await append(world, "g@done.example", due=0)
+    await finish(world, done, result(0))
+    await world.spool.hold(MessageFilter(identifiers=(held,)))
+
+    expected = [
+        WaitingDestination("two.example", 3, 1, one, NOON + 10),
+        WaitingDestination("held.example", 0, 1, held, None),
+        WaitingDestination("one.example", 1, 0, one, NOON + 30),
+    ]
+    assert await world.spool.waiting("", 10) == expected
+    assert await world.spool.waiting("", 1) == expected[:1]
+    assert await world.spool.waiting("HELD.", 10) == [expected[1]]
+    assert await world.spool.waiting("two", 1) == [expected[0]]
+    assert await world.spool.waiting("_", 10) == [], "_ and % mean themselves"
+    assert two < three, "the message that came first is the oldest, whatever is due first"
