@@ -6,6 +6,8 @@ Opened after the service has started and closed before it stops.
 from __future__ import annotations
 
 from waypost.administration import Administration
+from waypost.control.accounts_access import Accounts
+from waypost.control.audit import AuditLog
 from waypost.control.database import NAME, ControlDatabase
 from waypost.control.settings import ControlSettings
 from waypost.service import Service
@@ -22,10 +24,15 @@ class ControlRoom:
         self.settings = settings
         self.clock = service.clock
         self.database = ControlDatabase(settings.data / NAME)
+        self.accounts = Accounts(self.database, self.clock, settings.lifetimes)
+        self.audit = AuditLog(self.database, self.clock)
 
     async def open(self) -> None:
         """Make ready. Raises sqlite3.Error, OSError."""
+        self.accounts.open()
+        self.audit.open()
 
     async def close(self) -> None:
         """End what is under way and close the file."""
+        self.accounts.close()
         self.database.close()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ipaddress
 from dataclasses import dataclass
 from pathlib import Path
+
+from waypost.control.sessions import SessionLifetimes
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +21,9 @@ class ControlSettings:
     """Somebody asked for this address, so the relay does not start without it."""
     public_url: str = ""
     """Under which people reach it, such as https://mail.example.com; "": the address."""
+    hosts: tuple[str, ...] = ()
+    """Further names under which it answers."""
+    trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    """What these say about the client counts, and plain HTTP from there is taken."""
+    lifetimes: SessionLifetimes = SessionLifetimes()
+    """When people have to log in again."""

@@ -8,6 +8,7 @@ from waypost.control.room import ControlRoom
 from waypost.faces.http.panel import theme
 from waypost.faces.http.panel.pages import Panel
 from waypost.faces.http.problems import add_handlers
+from waypost.faces.http.security_application import secure
 
 
 def create_application(room: ControlRoom) -> FastAPI:
@@ -23,4 +24,5 @@ def create_application(room: ControlRoom) -> FastAPI:
     Panel().install(application)
     application.include_router(theme.router)
     add_handlers(application)
+    secure(application, room)  # last: nothing comes before the perimeter
     return application
