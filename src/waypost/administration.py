@@ -177,6 +177,7 @@ class Administration:
         self._spool = spool
         self._now = now
         self._watchers: tuple[Watcher, ...] = ()
+        self._change_watchers: tuple[Callable[[], None], ...] = ()
         self._refusal_watchers: tuple[RefusalWatcher, ...] = ()
 
     # --- to look at -------------------------------------------------------------------------
@@ -311,6 +312,8 @@ class Administration:
             changed = await spool.cancel(narrowed, "removed by the operator")
         if action in (Action.RETRY, Action.RELEASE):
             self._wake({one.address.rpartition("@")[2].lower() for one in batch.recipients}, now)
+        for tell in self._change_watchers:
+            tell()
         under_way = sum(one.started for one in batch.recipients)
         return Change(changed, under_way, batch.before)
 
@@ -384,6 +387,10 @@ class Administration:
     def unwatch(self, watcher: Watcher) -> None:
         """Tell it no more."""
         self._set_watchers(tuple(one for one in self._watchers if one != watcher))
+
+    def watch_changes(self, watcher: Callable[[], None]) -> None:
+        """Have it told when something was changed by hand."""
+        self._change_watchers = (*self._change_watchers, watcher)
 
     def watch_refusals(self, watcher: RefusalWatcher) -> None:
         """Have it told of each MAIL and RCPT that a listener refuses, on the event loop."""

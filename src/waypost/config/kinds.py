@@ -226,6 +226,25 @@ def _panel(value: object) -> str:
     return address.text
 
 
+def _mail_place(value: object, info: ValidationInfo) -> Path | str:
+    text = _text(value, "a path, stderr or syslog")
+    if text in ("stderr", "syslog"):
+        return text
+    path = _path(text, info)
+    if path.is_dir():
+        raise ValueError(f"{path} is a folder; name a file in it")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no folder {path.parent}; make it, for the relay's user")
+    return path
+
+
+def _mail_name(value: object) -> str:
+    text = _text(value, "a word")
+    if not re.fullmatch("[A-Za-z][A-Za-z0-9_-]{0,31}", text):
+        raise ValueError(f"{text[:60]!r} is no name of a program; write a word such as postfix")
+    return text
+
+
 def _spool(value: object, info: ValidationInfo) -> Path:
     text = _text(value, "a URL such as sqlite:/var/lib/waypost/spool")
     kind, colon, place = text.partition(":")
@@ -314,6 +333,10 @@ Address = Annotated[
     PlainValidator(_address),
     Kind("address", lambda value: toml_text(value.text)),
 ]
+MailPlace = Annotated[
+    Path | str, PlainValidator(_mail_place), Kind("path, stderr or syslog", toml_text)
+]
+MailName = Annotated[str, PlainValidator(_mail_name), Kind("word", toml_text)]
 Panel = Annotated[str, PlainValidator(_panel), Kind("address or off", toml_text)]
 SpoolFolder = Annotated[
     Path, PlainValidator(_spool), Kind("URL", lambda value: toml_text(f"sqlite:{value}"))

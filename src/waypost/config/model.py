@@ -19,6 +19,8 @@ from waypost.config.delivering import DeliverySection, RouteSection, SpoolSectio
 from waypost.config.kinds import (
     FilePath,
     HostName,
+    MailName,
+    MailPlace,
     Panel,
     Positive,
     Seconds,
@@ -29,6 +31,7 @@ from waypost.service import ServiceSettings
 
 LogLevel = Literal["debug", "info", "warning", "error"]
 LogFormat = Literal["console", "json"]
+MailForm = Literal["off", "values", "maillog"]
 
 
 class LogSection(Section):
@@ -39,6 +42,17 @@ class LogSection(Section):
     )
     format: Annotated[LogFormat, WORD] = setting(
         "console", "`console` for people, `json` for programs."
+    )
+    mail: Annotated[MailForm, WORD] = setting(
+        "off",
+        "A line for everything that happens to each message: `off`, `values` (in the form of "
+        "`format`), or `maillog` (in the shapes of Postfix, for pflogsumm and its kind).",
+    )
+    mail_to: MailPlace = setting(
+        "stderr", "Where these lines go: `stderr`, `syslog`, or the path of a file."
+    )
+    mail_name: MailName = setting(
+        "postfix", "The program that a maillog names; readers look for `postfix`."
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from typing import Literal
 
 import structlog
@@ -51,9 +52,30 @@ def configure_logging(
     )
 
 
+def renderer(form: LogFormat, worker: str = "") -> Callable[[EventDict], str]:
+    """Makes a line of an event with its values, as this process's log has them, without colours."""
+    render: structlog.typing.Processor
+    if form == "json":
+        render = structlog.processors.JSONRenderer(ensure_ascii=False)
+    else:
+        render = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+
+    def line(event: EventDict) -> str:
+        named = {**event, "worker": worker} if worker else event
+        return str(render(None, "info", _harmless(None, "info", named)))
+
+    return line
+
+
 def _harmless(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Escape what would move the cursor or begin a line of its own."""
     for name, value in event.items():
-        if isinstance(value, str) and not value.isprintable():
-            event[name] = value.encode("unicode_escape").decode("ascii")
+        if isinstance(value, str):
+            event[name] = _escaped(value)
+        elif isinstance(value, list):
+            event[name] = [_escaped(one) if isinstance(one, str) else one for one in value]
     return event
+
+
+def _escaped(text: str) -> str:
+    return text if text.isprintable() else text.encode("unicode_escape").decode("ascii")

@@ -25,6 +25,7 @@ from waypost.relay.introduction import Introduction
 from waypost.relay.listener_address import ListenerAddress
 from waypost.relay.peer_limits import PeerLimits
 from waypost.relay.recipient_policy import RecipientPolicy
+from waypost.relay.refusals import Refusal, RefusalWatcher
 from waypost.relay.session import Session
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server_settings import ServerSettings
@@ -89,6 +90,8 @@ class Listener:
         self.dates = DateSource(clock)
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.relay")
         self.sessions: set[Session] = set()
+        self.on_refusal: RefusalWatcher | None = None
+        """For the mail log and the counters."""
         self.stopping = False
         self.introductions: set[asyncio.Task[None]] = set()
         """Connections of implicit TLS before their handshake is done."""
@@ -177,6 +180,13 @@ class Listener:
             self._tell_full()
             return reply(452, "4.3.1", f"Insufficient storage: {refusal.text}")
         return reply(451, "4.3.0", f"Cannot store mail now: {refusal.text}")
+
+    def refused(self, session: Session, sender: str, recipient: str, answer: Reply) -> None:
+        """A MAIL or RCPT was answered with a refusal of our policy."""
+        if self.on_refusal is not None:
+            hello = session.protocol.hello_name
+            at = self.clock.now()
+            self.on_refusal(Refusal(at, session.address, hello, sender, recipient, answer))
 
     def _tell_full(self) -> None:
         now = self.clock.monotonic()

@@ -264,11 +264,14 @@ class Session(SecuredSession):
         listener = self.listener
         identity = self.identity
         assert identity is not None
-        return (
+        refusal = (
             listener.access.decide_sender(identity, envelope.reverse_path)
             or listener.limits.message(self.address, identity.user, self._monotonic())
             or listener.admission(envelope.declared_size or 0)
         )
+        if refusal is not None:
+            listener.refused(self, envelope.reverse_path, "", refusal)
+        return refusal
 
     def _on_rcpt(self, event: RecipientReceived) -> None:
         self._judge_recipient(event.recipient.address)
@@ -286,14 +289,14 @@ class Session(SecuredSession):
                 return
             assert verdict is None or isinstance(verdict, Reply)
             decision = verdict
-        self._decide_recipient(decision)
+        self._decide_recipient(address, decision)
 
     async def _look_up(self, address: str) -> None:
         now = self._monotonic()
-        self._decide_recipient(await self.listener.recipients.check(address, now))
+        self._decide_recipient(address, await self.listener.recipients.check(address, now))
         self._pump()
 
-    def _decide_recipient(self, decision: Reply | None) -> None:
+    def _decide_recipient(self, address: str, decision: Reply | None) -> None:
         listener = self.listener
         identity = self.identity
         assert identity is not None
@@ -304,6 +307,9 @@ class Session(SecuredSession):
             self._count_error(listener.limits.error(self.address, now))
             if self.protocol.closing:
                 return
+        if decision is not None:
+            envelope = self.protocol.envelope
+            listener.refused(self, envelope.reverse_path if envelope else "", address, decision)
         self._decide(decision)
 
     def _on_content(self, event: ContentRequested) -> None:

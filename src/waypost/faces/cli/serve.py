@@ -41,6 +41,7 @@ from waypost.spool.sqlite import SpoolInUse
 
 if TYPE_CHECKING:
     from waypost.faces.http.web import WebFace
+    from waypost.faces.maillog import MailLog
 
 WRONG_CONFIGURATION: Final = 2
 CANNOT_START: Final = 1
@@ -165,6 +166,7 @@ class _Process:
         self._stop = asyncio.Event()
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost")
         self._service: Service | None = None
+        self._mail_log: MailLog | None = None
 
     async def main(self) -> None:
         """Run until a signal. Raises what keeps it from starting."""
@@ -177,6 +179,7 @@ class _Process:
         await service.start(activated_sockets(os.environ))
         administration = Administration(service)
         control = ControlServer(administration, control_socket(settings.spool.directory))
+        self._mail_log = self._start_mail_log(service, administration)
         web = self._web(service, administration)
         try:
             await control.start()
@@ -190,7 +193,28 @@ class _Process:
                 await web.stop()
             await control.stop()
             await service.stop()
+            if self._mail_log is not None:
+                self._mail_log.close()
             self._log.info("stopped")
+
+    def _start_mail_log(self, service: Service, administration: Administration) -> MailLog | None:
+        """The log of what happens to each message, where it is wanted."""
+        log = self._configuration.settings.log
+        if log.mail == "off":
+            return None
+        from waypost.faces.maillog import MailLog, MailLogSettings
+
+        worker = self._mine.assignment.name if self._mine else ""
+        mail_log = MailLog(
+            MailLogSettings(
+                self._configuration.hostname, log.mail, log.mail_to, log.mail_name, log.format,
+                worker,
+            ),
+            service.clock,
+        )  # fmt: skip
+        administration.watch(mail_log.take)
+        administration.watch_refusals(mail_log.take_refusal)
+        return mail_log
 
     def _web(self, service: Service, administration: Administration) -> WebFace | None:
         """The panel and the API, where they are wanted."""
@@ -240,6 +264,8 @@ class _Process:
     def _reload(self) -> None:
         """SIGHUP. A configuration that is wrong changes nothing."""
         assert self._service is not None
+        if self._mail_log is not None:
+            self._mail_log.reopen()
         try:
             configuration = load(self._path, os.environ, self._flags)
             self._service.reload(self._settings(configuration).routes)
