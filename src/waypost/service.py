@@ -29,6 +29,7 @@ from waypost.delivery.opening import Opener
 from waypost.delivery.route import Route
 from waypost.delivery.routing import RoutingTable
 from waypost.delivery.slots import Slots
+from waypost.faults.rule import FaultRule
 from waypost.net.clock import Clock, SystemClock
 from waypost.net.deadlines import Deadlines
 from waypost.net.dns import DnsResolver
@@ -43,6 +44,7 @@ from waypost.relay.listener import Listener, ListenerSettings
 from waypost.relay.outboxes import Outboxes, OutboxSettings
 from waypost.relay.peer_limits import PeerLimits, PeerLimitSettings
 from waypost.relay.recipient_policy import RecipientPolicy, RecipientSettings
+from waypost.relay.sandbox_rules import SandboxRules
 from waypost.relay.submission import Submissions
 from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.contract import Recovery, Spool, SpoolRefusal
@@ -78,6 +80,10 @@ class ServiceSettings:
     key: Path | None = None
     access: AccessSettings = AccessSettings()
     limits: PeerLimitSettings = PeerLimitSettings()
+    fault_rules: tuple[FaultRule, ...] = ()
+    """What is to go wrong on purpose, while all mail goes to the sandbox."""
+    faults_beside_real_routes: bool = False
+    """They are followed also where mail leaves the machine."""
     recipients: RecipientSettings = RecipientSettings()
     intake: IntakeSettings | None = None
     engine: EngineSettings | None = None
@@ -108,6 +114,7 @@ class Service:
         chance = random.SystemRandom()
         self.deadlines = Deadlines(self.clock)
         self.resolver = resolver or DnsResolver(self.clock)
+        self.network = network or AsyncioNetwork()
         spool = SqliteSpool(settings.spool, self.clock.now)
         spool.on_set_aside = self._report_set_aside
         spool.on_damage = lambda finding: self.log.error("spool damaged", why=finding)
@@ -122,7 +129,7 @@ class Service:
         )
         opener = Opener(
             settings.hostname,
-            network or AsyncioNetwork(),
+            self.network,
             self.resolver,
             Exchangers(self.resolver, chance, ours),
             self.circuits,
@@ -151,6 +158,11 @@ class Service:
         self.limits = PeerLimits(settings.limits)
         self.certificates: ServerCertificates | None = None
         self.listeners: list[Listener] = []
+        self.sandbox_rules = SandboxRules(
+            chance, self.listeners,
+            lambda: all(route.is_sandbox for route in self.engine.routing.routes),
+            allowed_beside_real_routes=settings.faults_beside_real_routes,
+        )  # fmt: skip
         self.recovery: Recovery | None = None
         self.submissions: Submissions | None = None
         self._outboxes: Outboxes | None = None
@@ -189,6 +201,10 @@ class Service:
                     deadlines=self.deadlines,
                 )
             )
+        self.sandbox_rules.configure(
+            settings.fault_rules,
+            allowed_beside_real_routes=settings.faults_beside_real_routes,
+        )
         await self._restore_quotas()
         await self.engine.start()
         for listener in self.listeners:
@@ -230,12 +246,15 @@ class Service:
         await self.spool.close()
         self.credentials.close()
 
-    def reload(self, routes: tuple[Route, ...]) -> None:
-        """Take over new routes and certificates; messages that wait go the new way.
+    def reload(self, settings: ServiceSettings) -> None:
+        """Take over new routes, fault rules and certificates; messages that wait go the new way.
 
         Raises InvalidRouting, and changes nothing then.
         """
-        self.engine.reroute(RoutingTable(routes))
+        self.engine.reroute(RoutingTable(settings.routes))
+        self.sandbox_rules.configure(
+            settings.fault_rules, allowed_beside_real_routes=settings.faults_beside_real_routes
+        )
         if self.certificates is not None:
             self.certificates.reload()
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from waypost.lab.fault_rules import Command, FaultRule, FaultRules, InvalidRule
+from waypost.faults.rule import Command, FaultRule, InvalidRule
+from waypost.faults.rules import FaultRules
 
 
 def rules(*several: FaultRule) -> FaultRules:

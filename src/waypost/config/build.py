@@ -12,11 +12,13 @@ from waypost.config.accepting import ListenerSection
 from waypost.config.delivering import RouteSection
 from waypost.config.model import Settings
 from waypost.config.problems import resembling
+from waypost.config.sandbox import FaultRuleSection
 from waypost.control.settings import ControlSettings
 from waypost.delivery.engine import EngineSettings
 from waypost.delivery.retry import RetrySchedule
 from waypost.delivery.route import NextHop, Quotas, Route, RouteLimits, RouteMatch, Strategy
 from waypost.delivery.routing import InvalidRouting, RoutingTable
+from waypost.faults.rule import FaultRule, InvalidRule, read
 from waypost.outbox.worker import WorkerSettings
 from waypost.relay.access import AccessSettings, ListenerKind
 from waypost.relay.authentication import MECHANISMS
@@ -111,6 +113,15 @@ def route(settings: Settings, section: RouteSection) -> Route:
     )  # fmt: skip
 
 
+def fault_rule(section: FaultRuleSection) -> FaultRule:
+    """One fault on purpose; whether it means something is not asked here."""
+    return FaultRule(
+        section.on, section.reply or "", section.delay or 0.0, section.drop, section.sender or "",
+        section.recipient or "", section.after, section.times, section.share,
+        "" if section.rate is None else str(section.rate),
+    )  # fmt: skip
+
+
 def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
     """Everything. The settings are whole: hostname, data, listeners and routes are there."""
     assert settings.hostname is not None
@@ -150,6 +161,8 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
             limits.errors_per_hour, limits.failed_logins_per_hour, limits.ban,
             limits.exempt_loopback, limits.tracked,
         ),
+        fault_rules=tuple(fault_rule(one) for one in settings.sandbox.rule),
+        faults_beside_real_routes=settings.sandbox.allow_beside_real_routes,
         recipients=RecipientSettings(
             settings.recipients.syntax, settings.recipients.domain,
             settings.recipients.suppressions, settings.recipients.on_dns_failure,
@@ -288,6 +301,24 @@ def check_route_names(document: Mapping[str, Any], report: Report) -> bool:
             meant = resembling(overflow, names, 0.5)
             report(("route", number, "overflow"), f"{overflow[:64]!r} is no route", meant)
     return sound
+
+
+def check_sandbox(settings: Settings, routes: Sequence[Route], report: Report) -> None:
+    """Each fault rule means something, and none stands beside a route that mail leaves by."""
+    rules = settings.sandbox.rule
+    for number, section in enumerate(rules):
+        try:
+            read(fault_rule(section))
+        except InvalidRule as fault:
+            report(("sandbox", "rule", number), str(fault), None)
+    real = next((one for one in routes if not one.is_sandbox), None)
+    if rules and real is not None and not settings.sandbox.allow_beside_real_routes:
+        report(
+            ("sandbox", "rule"),
+            f"mail leaves by route {real.name}, and would fail by these rules; take them out, or "
+            "set sandbox.allow_beside_real_routes = true",
+            None,
+        )
 
 
 def check_routes(routes: Sequence[Route], report: Report) -> None:

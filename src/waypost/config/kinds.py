@@ -176,6 +176,10 @@ def _pattern(value: object) -> str:
     return text.strip()
 
 
+def _plain_text(value: object) -> str:
+    return _text(value, "text")
+
+
 def _hostname(value: object) -> str:
     text = _text(value, "a host name")
     try:
@@ -360,6 +364,8 @@ PatternList = Annotated[
     BeforeValidator(one_or_more),
     Kind("list of patterns", toml_text),
 ]
+Pattern = Annotated[str, PlainValidator(_pattern), Kind("pattern", toml_text)]
+Text = Annotated[str, PlainValidator(_plain_text), Kind("text", toml_text)]
 DelayList = Annotated[
     tuple[Annotated[float, PlainValidator(_seconds_above_zero)], ...],
     BeforeValidator(one_or_more),

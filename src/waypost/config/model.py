@@ -26,6 +26,7 @@ from waypost.config.kinds import (
     Seconds,
     array,
 )
+from waypost.config.sandbox import SandboxSection
 from waypost.config.section import WORD, Section, default_in, setting
 from waypost.service import ServiceSettings
 
@@ -90,6 +91,7 @@ class Settings(Section):
     content: ContentSection = ContentSection()
     spool: SpoolSection = SpoolSection()
     route: Annotated[tuple[RouteSection, ...], BeforeValidator(array)] = ()
+    sandbox: SandboxSection = SandboxSection()
     delivery: DeliverySection = DeliverySection()
     timeouts: TimeoutsSection = TimeoutsSection()
     log: LogSection = LogSection()

@@ -30,6 +30,13 @@ _OUTBOX: Final = """\
 #   database = "sqlite:/srv/shop/shop.sqlite"
 """
 
+_FAULT: Final = """\
+#   [[sandbox.rule]]
+#   on = "rcpt"
+#   recipient = "*@slow.example"
+#   reply = "450 4.7.1 Greylisted"
+"""
+
 _ROUTE: Final = """\
 # A smarthost, with its password from the environment:
 #   via = "smtp://${SMTP_USER}:${SMTP_PASSWORD}@smtp.example.com:587"
@@ -44,6 +51,10 @@ _ROUTE: Final = """\
 name = "default"
 via = "sandbox:"
 """
+
+
+_EXAMPLES: Final = {"outbox": _OUTBOX, "sandbox.rule": _FAULT}
+"""Tables that are only there when somebody wants them."""
 
 
 def documented() -> list[tuple[str, str, list[Key]]]:
@@ -96,8 +107,8 @@ def commented_file(name: str = "waypost.toml") -> str:
             text += _LISTENER
         elif section == "route":
             text += _ROUTE
-        elif section == "outbox":
-            text += _OUTBOX + _example(own)
+        elif section in _EXAMPLES:
+            text += _EXAMPLES[section] + _example(own)
             continue
         elif section:
             text += f"[{section}]\n"

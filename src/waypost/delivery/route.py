@@ -166,7 +166,7 @@ class Rate:
         for name, unit in (("day", 86400.0), ("hour", 3600.0), ("minute", 60.0), ("second", 1.0)):
             if self.period == unit:
                 return f"{self.count}/{name}"
-        return f"{self.count}/{self.period:g}s"
+        return f"{self.count}/{self.period:.15g}s"
 
 
 @dataclass(frozen=True, slots=True)

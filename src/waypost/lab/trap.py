@@ -12,7 +12,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-from waypost.lab.fault_rules import Command, FaultRules, Strike
+from waypost.faults.rule import COMMANDS, Command
+from waypost.faults.rules import FaultRules, Strike
 from waypost.lab.trap_logins import TrapLogin
 from waypost.net.clock import Clock, Timer
 from waypost.smtp.envelope import Envelope
@@ -36,12 +37,6 @@ from waypost.smtp.server_settings import ServerSettings
 
 HANDSHAKE_SECONDS: Final = 30.0
 
-_COMMANDS: Final[Mapping[type, Command]] = {
-    HelloReceived: "ehlo", TlsRequested: "starttls", AuthenticationRequested: "auth",
-    MailReceived: "mail", RecipientReceived: "rcpt", ContentRequested: "data",
-    ContentEnded: "content",
-}  # fmt: skip
-
 
 @dataclass(frozen=True, slots=True)
 class Trapped:
@@ -58,7 +53,8 @@ class Trapped:
     hello: str
     """What the client called itself."""
     acknowledged: bool
-    """The client was told; False where a rule dropped the connection at that moment."""
+    """The client was told; False where a rule dropped the connection at that moment, or the client
+    left before a late answer."""
 
 
 @dataclass(slots=True)
@@ -117,6 +113,8 @@ class TrapSession(asyncio.Protocol):
         self._content: list[bytes] = []
         self._held: Timer | None = None
         """Runs while an answer is delayed by a rule."""
+        self._unanswered = False
+        """A message has come whole, and its answer is delayed."""
         self._upgrading: asyncio.Task[None] | None = None
         self._early = b""
         """What came under TLS while the handshake's end has not been noticed yet."""
@@ -139,6 +137,8 @@ class TrapSession(asyncio.Protocol):
         self._transport = None
         if self._held is not None:
             self._held.cancel()
+        if self._unanswered:  # as at a real server, which has the message and goes on
+            self._keep(acknowledged=False)
 
     def data_received(self, data: bytes) -> None:
         if self._upgrading is not None:
@@ -179,7 +179,7 @@ class TrapSession(asyncio.Protocol):
 
     def _take(self, event: ServerEvent) -> None:
         self._note(event)
-        command = _COMMANDS.get(type(event))
+        command = COMMANDS.get(type(event))
         strike = self._strike(command) if command is not None else None
         if strike is not None and strike.drop and isinstance(event, ContentEnded):
             self._keep(acknowledged=False)
@@ -189,6 +189,7 @@ class TrapSession(asyncio.Protocol):
             refusal = strike.reply
             self._carry_out(strike, lambda: self._protocol.answer(refusal))
         else:
+            self._unanswered = isinstance(event, ContentEnded) and not strike.drop
             self._carry_out(strike, lambda: self._answer(event))
 
     def _strike(self, command: Command) -> Strike | None:
@@ -266,6 +267,7 @@ class TrapSession(asyncio.Protocol):
 
     def _keep(self, *, acknowledged: bool) -> None:
         assert self._envelope is not None
+        self._unanswered = False
         trap = self._trap
         cipher = self._transport.get_extra_info("cipher") if self._transport else None
         trap.keep(

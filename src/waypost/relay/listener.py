@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from waypost.delivery.engine import Engine
+from waypost.faults.rules import FaultRules
 from waypost.net.clock import Clock
 from waypost.net.deadlines import Deadlines
 from waypost.relay.access import AccessPolicy, ListenerKind
@@ -90,6 +91,8 @@ class Listener:
         self.dates = DateSource(clock)
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.relay")
         self.sessions: set[Session] = set()
+        self.faults: FaultRules | None = None
+        """What is to go wrong on purpose; None where nothing is (sandbox_rules.py)."""
         self.on_refusal: RefusalWatcher | None = None
         """For the mail log and the counters."""
         self.stopping = False

@@ -5,7 +5,7 @@ password checks, DNS look-ups and TLS handshakes go through the event loop. The 
 always waits is the reply to the content, which comes when the message is durable.
 
 What a session knows and its small steps are in session_state.py, STARTTLS and AUTH in
-session_security.py.
+session_security.py, faults on purpose in session_faults.py.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from waypost.mail.trace import protocol_name
 from waypost.relay.intake import Intake, Origin
 from waypost.relay.proxy_protocol import MalformedProxyHeader, ProxyHeaderParser
 from waypost.relay.recipient_policy import NEEDS_LOOKUP
-from waypost.relay.session_security import SecuredSession
+from waypost.relay.session_faults import FaultySession
 from waypost.relay.session_state import (
     COMMAND_SECONDS,
     CONTENT_SECONDS,
@@ -40,13 +40,14 @@ from waypost.smtp.server_events import (
     MailReceived,
     QuitReceived,
     RecipientReceived,
+    ServerEvent,
     TlsRequested,
     TransactionDropped,
     VerifyReceived,
 )
 
 
-class Session(SecuredSession):
+class Session(FaultySession):
     """See the module. Made by the listener for each connection."""
 
     __slots__ = ()
@@ -81,6 +82,9 @@ class Session(SecuredSession):
             refusal = listener.limits.connection_opened(self.address, self._monotonic())
             self.registered = refusal is None
         self._identify(None)
+        faults = listener.faults
+        if faults is not None and refusal is None and self._struck_at_connect(faults):
+            return
         self.protocol.greet(refusal)
         self.deadline = self._monotonic() + COMMAND_SECONDS
         self._pump()
@@ -91,14 +95,15 @@ class Session(SecuredSession):
             self._take_proxy_header(data)
             return
         protocol = self.protocol
+        plain = self.listener.faults is None
         if protocol.in_content:
-            content = protocol.whole_content(data)
+            content = protocol.whole_content(data) if plain else None
             if content is not None:
                 self._take_content(content)
                 self._finish_content()
                 return
         else:
-            asked = protocol.ask(data)
+            asked = protocol.ask(data) if plain else None
             if asked is not None:
                 self._answer(asked)
                 return
@@ -120,9 +125,9 @@ class Session(SecuredSession):
 
     def eof_received(self) -> bool:
         """The client will send no more. What it is owed is still said, but not under TLS, which
-        has no half-closed connections."""
+        has no half-closed connections; where it has waited long on purpose, it has gone."""
         self._ended = True
-        return self.protocol.waiting and not self.protocol.encrypted
+        return self.protocol.waiting and not self.protocol.encrypted and self._held is None
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """The connection is gone; a message that is being committed stays accepted. May be called
@@ -137,6 +142,9 @@ class Session(SecuredSession):
         if self._intake is not None and not self._intake.finishing:
             self._intake.discard()
         self._intake = None
+        if self._held is not None:
+            self._held.cancel()
+            self._held = None
         if self._tasks:
             for task in self._tasks:
                 task.cancel()
@@ -218,8 +226,10 @@ class Session(SecuredSession):
         """Handle what has been received and send what there is to say, in one write."""
         protocol = self.protocol
         next_event = protocol.next_event
+        faults = self.listener.faults
         while (event := next_event()) is not None:
-            _HANDLERS[type(event)](self, event)
+            if faults is None or not self._struck(faults, event):
+                _HANDLERS[type(event)](self, event)
         transport = self._transport
         if transport is None:
             return
@@ -252,6 +262,9 @@ class Session(SecuredSession):
             self.deadline = self._monotonic() + HANDSHAKE_SECONDS
 
     # --- handlers, one for each event -------------------------------------------------------
+
+    def _handle(self, event: ServerEvent) -> None:
+        _HANDLERS[type(event)](self, event)
 
     def _on_hello(self, _event: HelloReceived) -> None:
         self._origin = None

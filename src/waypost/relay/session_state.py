@@ -10,6 +10,7 @@ import contextlib
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING, Any, Final
 
+from waypost.net.clock import Timer
 from waypost.net.deadlines import NEVER
 from waypost.relay.access import ClientIdentity
 from waypost.relay.authentication import Authentication
@@ -43,9 +44,9 @@ class SessionState(asyncio.Protocol):
     """See the module."""
 
     __slots__ = (
-        "_authentication", "_early", "_ended", "_intake", "_introduced", "_monotonic", "_origin",
-        "_paused_by", "_proxy", "_tasks", "_tls_text", "_transport", "address", "deadline",
-        "identity", "listener", "protocol", "refusal", "registered",
+        "_authentication", "_early", "_ended", "_held", "_intake", "_introduced", "_monotonic",
+        "_origin", "_paused_by", "_proxy", "_tasks", "_tls_text", "_transport", "address",
+        "deadline", "identity", "listener", "protocol", "refusal", "registered",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, introduced: str = "") -> None:
@@ -74,6 +75,8 @@ class SessionState(asyncio.Protocol):
         """Of the next message; None where it has to be made anew."""
         self._tasks: set[asyncio.Task[None]] | None = None
         self._paused_by = 0
+        self._held: Timer | None = None
+        """Runs while an answer is late by a fault rule."""
 
     def _pump(self) -> None:
         """Handle what has been received and send what there is to say."""

@@ -68,12 +68,17 @@ class ServerProtocol(Commands):
 
     def greet(self, greeting: Reply | None = None) -> None:
         """Open the session with 220, or refuse it with `greeting` (554, 421)."""
+        self.question = None
         if greeting is None:
             self._out.append(f"220 {self.settings.hostname} ESMTP Waypost\r\n".encode())
             return
         self._out.append(greeting.encode())
         if not greeting.is_positive:
             self._close()
+
+    def hold_greeting(self) -> None:
+        """The greeting comes later: until `greet` nothing is read."""
+        self.question = "greeting"
 
     def receive(self, data: bytes) -> None:
         """Take bytes from the peer."""
@@ -196,6 +201,10 @@ class ServerProtocol(Commands):
     def disconnect(self, farewell: Reply) -> None:
         """Say 421 (or another last word) at any moment and end the connection."""
         self._out.append(farewell.encode())
+        self._close()
+
+    def hang_up(self) -> None:
+        """End the connection without another word; what has been said already is still sent."""
         self._close()
 
     def tls_established(self) -> None:

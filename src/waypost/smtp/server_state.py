@@ -34,8 +34,10 @@ COMMAND: Final = Mode.COMMAND
 DATA: Final = Mode.DATA
 _IN_CONTENT: Final = (Mode.DATA, Mode.CHUNK, Mode.CHUNK_DISCARD)
 
-Question = Literal["hello", "mail", "rcpt", "data", "bdat", "end", "tls", "auth", "verify"]
-"""What a client may have asked for."""
+Question = Literal[
+    "greeting", "hello", "mail", "rcpt", "data", "bdat", "end", "tls", "auth", "verify"
+]
+"""What a client may have asked for; "greeting": by connecting."""
 
 
 class SessionState:
@@ -83,6 +85,11 @@ class SessionState:
         self.in_handshake = mode is Mode.HANDSHAKE
         self.closing = mode is Mode.CLOSED
         self.deaf = self.in_handshake or self.closing
+
+    @property
+    def envelope(self) -> Envelope | None:
+        """The transaction as far as it is agreed; None where none is open."""
+        return self._whole_envelope() if self._mail is not None else None
 
     def _whole_envelope(self) -> Envelope:
         mail = self._mail

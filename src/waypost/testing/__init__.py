@@ -17,7 +17,7 @@ What goes wrong is said by rules:
 With pytest, the fixture `mailbox` is such a server, and WAYPOST_URL leads to it.
 """
 
-from waypost.lab.fault_rules import FaultRule, InvalidRule
+from waypost.faults.rule import FaultRule, InvalidRule
 from waypost.testing.received import ReceivedMessage
 from waypost.testing.server import MailServer, NothingCame
 

@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import Final, Literal, Self
 from urllib.parse import quote
 
-from waypost.lab.fault_rules import Command, FaultRule, FaultRules
+from waypost.faults.rule import Command, FaultRule
+from waypost.faults.rules import FaultRules
 from waypost.lab.trap import Trap, Trapped, TrapSettings
 from waypost.lab.trap_logins import MECHANISMS
 from waypost.net.clock import SystemClock

@@ -68,6 +68,7 @@ def session(clock: Clock, wire: Wire) -> Session:
     listener = SimpleNamespace(
         server_settings=ServerSettings("relay.example"),
         implicit_tls=False,
+        faults=None,
         kind="submission",
         sessions=set(),
         deadlines=SimpleNamespace(add=lambda _: None, remove=lambda _: None),

@@ -268,7 +268,7 @@ class _Process:
             self._mail_log.reopen()
         try:
             configuration = load(self._path, os.environ, self._flags)
-            self._service.reload(self._settings(configuration).routes)
+            self._service.reload(self._settings(configuration))
         except (
             ConfigurationError, CannotShare, InvalidRouting, CertificateFault, OSError,
         ) as fault:  # fmt: skip
