@@ -15,6 +15,7 @@ from typing import Final, Protocol
 from waypost.compat.smtp_commands import Commands, Reply
 from waypost.compat.smtp_explained import explained
 from waypost.smtp.auth import (
+    CRAM_MD5_WORKS,
     AuthenticationFailure,
     BearerToken,
     ClientMechanism,
@@ -86,6 +87,8 @@ class Authentication(Commands):
         """CRAM-MD5; there is no initial response."""
         if challenge is None:
             return None
+        if not self._cram_md5_works():
+            raise SMTPException("CRAM-MD5 is not supported")
         return CramMd5(Password(self.user, self.password)).respond(challenge).decode()
 
     def auth_plain(self, challenge: bytes | None = None) -> str:
@@ -118,7 +121,10 @@ class Authentication(Commands):
             return self._login_by_token(user, password, offered)
         self.user, self.password = user, password
         preferred = _UNDER_TLS if self._encrypted else _IN_CLEAR
-        possible = [name for name in preferred if name in offered]
+        possible = [
+            name for name in preferred
+            if name in offered and (name != "CRAM-MD5" or self._cram_md5_works())
+        ]  # fmt: skip
         if not possible:
             raise SMTPException(
                 "No suitable authentication method found. The server offers "
@@ -132,6 +138,9 @@ class Authentication(Commands):
                 refused = error
         assert refused is not None
         raise refused
+
+    def _cram_md5_works(self) -> bool:
+        return CRAM_MD5_WORKS
 
     def _by(self, name: str, *, initial_response_ok: bool) -> Reply:
         if name == "SCRAM-SHA-256":

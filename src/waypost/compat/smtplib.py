@@ -34,6 +34,7 @@ from waypost.compat.smtp_commands import MAXIMUM_LINE, Reply, addr_only, quotead
 from waypost.compat.smtp_explained import explained
 from waypost.compat.smtp_login import MAXIMUM_CHALLENGES
 from waypost.compat.smtp_sending import Refusals, Sending
+from waypost.smtp.auth import CRAM_MD5_WORKS
 from waypost.smtp.framing import normalise_line_ends
 
 __all__ = [
@@ -59,6 +60,7 @@ SMTP_SSL_PORT: Final = 465
 LMTP_PORT: Final = 2003
 CRLF: Final = "\r\n"
 bCRLF: Final = b"\r\n"  # noqa: N816 - the standard library's name
+_have_cram_md5_support = CRAM_MD5_WORKS  # tests of Python 3.14's smtplib set it
 _MAXLINE: Final = MAXIMUM_LINE
 _MAXCHALLENGE: Final = MAXIMUM_CHALLENGES
 _GLOBAL_DEFAULT_TIMEOUT: Final[Any] = socket._GLOBAL_DEFAULT_TIMEOUT  # type: ignore[attr-defined]
@@ -101,6 +103,9 @@ class SMTP(Sending):
                 self.close()
                 raise explained(SMTPConnectError(code, message), code, message)
         self.local_hostname = local_hostname if local_hostname is not None else _own_name()
+
+    def _cram_md5_works(self) -> bool:
+        return _have_cram_md5_support
 
     def __enter__(self) -> Self:
         return self

@@ -23,6 +23,18 @@ _STRENGTH: Final = ("SCRAM-SHA-256", "OAUTHBEARER", "XOAUTH2", "PLAIN", "LOGIN",
 and it forces the server to store the password itself."""
 
 
+def _has_md5() -> bool:
+    """Whether this Python computes MD5: one that keeps to FIPS 140 does not."""
+    try:
+        hmac.digest(b"", b"", "md5")
+    except ValueError:
+        return False
+    return True
+
+
+CRAM_MD5_WORKS: Final = _has_md5()
+
+
 class AuthenticationFailure(Exception):
     """The exchange cannot go on from our side; the text says why."""
 
@@ -231,6 +243,7 @@ def choose_mechanism(
         name for name in _STRENGTH
         if (name not in ("OAUTHBEARER", "XOAUTH2")) == password
         and (allowed is None or name in allowed)
+        and (CRAM_MD5_WORKS or name != "CRAM-MD5")
     ]  # fmt: skip
     if password and not prepared(credentials.username):
         raise AuthenticationFailure("the user name is empty")

@@ -109,6 +109,12 @@ def test_an_address_of_another_machine_is_told(tmp_path: Path) -> None:
     assert "ip address" in text
 
 
+def test_an_address_of_another_machine_is_told_as_newer_pythons_say_it() -> None:
+    text = start_fault(OSError("could not bind on any address out of [('192.0.2.1', 2525)]"))
+    assert "192.0.2.1:2525" in text
+    assert "ip address" in text
+
+
 @pytest.mark.parametrize("kind", [PermissionError(13, "Permission denied", "/var/mail")])
 def test_a_folder_that_may_not_be_written_is_told_with_what_to_do(kind: OSError) -> None:
     text = start_fault(kind)

@@ -169,3 +169,12 @@ def test_secrets_do_not_show() -> None:
 def test_a_nul_cannot_shift_the_fields_of_plain() -> None:
     with pytest.raises(AuthenticationFailure):
         Plain(Password("a\0b", "c"))
+
+
+def test_without_md5_another_mechanism_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a system that keeps to FIPS 140."""
+    monkeypatch.setattr("waypost.smtp.auth.CRAM_MD5_WORKS", False)
+    chosen = choose_mechanism(USER, ["CRAM-MD5", "SCRAM-SHA-256"], encrypted=False, nonce="n")
+    assert chosen.name == "SCRAM-SHA-256"
+    with pytest.raises(NoCommonMechanism):
+        choose_mechanism(USER, ["CRAM-MD5"], encrypted=False, nonce="n")

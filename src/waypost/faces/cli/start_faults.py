@@ -7,6 +7,10 @@ import re
 from typing import Final
 
 _BIND: Final = re.compile(r"bind on address \('?(?P<host>[^',]+)'?, (?P<port>\d+)")
+_NO_SUCH_ADDRESS: Final = re.compile(
+    r"bind on any address out of \[\('?(?P<host>[^',]+)'?, (?P<port>\d+)"
+)
+"""What asyncio says since Python 3.13 where no interface has the address, without its errno."""
 
 _NEXT: Final = {
     errno.EADDRINUSE: (
@@ -36,7 +40,13 @@ _FILES: Final = {
 def start_fault(fault: Exception) -> str:
     """What happened, the evidence, what to do."""
     text = str(fault)
-    if not isinstance(fault, OSError) or fault.errno is None:
+    if not isinstance(fault, OSError):
+        return text
+    nowhere = _NO_SUCH_ADDRESS.search(text)
+    if nowhere is not None:
+        place, then = f"{nowhere['host']}:{nowhere['port']}", _NEXT[errno.EADDRNOTAVAIL]
+        return f"it cannot listen on {place}: {then.format(port=nowhere['port'])}"
+    if fault.errno is None:
         return text
     bind = _BIND.search(text)
     if bind is not None:
