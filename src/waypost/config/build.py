@@ -13,6 +13,8 @@ from waypost.config.delivering import RouteSection
 from waypost.config.model import Settings
 from waypost.config.problems import resembling
 from waypost.config.sandbox import FaultRuleSection
+from waypost.config.units import seconds_text
+from waypost.control.sessions import SessionLifetimes
 from waypost.control.settings import ControlSettings
 from waypost.delivery.engine import EngineSettings
 from waypost.delivery.retry import RetrySchedule
@@ -184,7 +186,19 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
 def control(settings: Settings, *, is_required: bool) -> ControlSettings:
     """The control room."""
     assert settings.data is not None
-    return ControlSettings(settings.data, settings.panel, is_required)
+    web = settings.web
+    return ControlSettings(
+        settings.data, settings.panel, is_required, web.public_url or "", web.hosts,
+        web.trusted_proxies, web_has_tls(settings),
+        SessionLifetimes(web.session_idle, web.session_lifetime),
+    )  # fmt: skip
+
+
+def web_has_tls(settings: Settings) -> bool:
+    """Whether the panel serves HTTPS itself."""
+    if settings.web.tls is not None:
+        return settings.web.tls
+    return not ListenerAddress.parse(settings.panel).is_loopback
 
 
 def spool_folder(settings: Settings) -> Path:
@@ -209,6 +223,25 @@ def check_tls(settings: Settings, report: Report) -> None:
         ServerCertificates(certificate, key)
     except (CertificateFault, OSError) as fault:
         report(("tls", "certificate"), str(fault), None)
+
+
+def check_web(settings: Settings, report: Report) -> None:
+    """Passwords for the panel never cross a network in the clear."""
+    web = settings.web
+    stays_here = settings.panel == "off" or ListenerAddress.parse(settings.panel).is_loopback
+    if not stays_here and not web_has_tls(settings) and not web.trusted_proxies:
+        report(
+            ("web", "tls"),
+            f"the panel on {settings.panel} would take passwords in the clear; leave it out, or "
+            "name the proxy in front of it in web.trusted_proxies",
+            None,
+        )
+    if web.session_idle > web.session_lifetime:
+        report(
+            ("web", "session_idle"),
+            f"must be at most web.session_lifetime, which is {seconds_text(web.session_lifetime)}",
+            None,
+        )
 
 
 def check_listeners(settings: Settings, report: Report) -> None:

@@ -119,6 +119,8 @@ def load(path: Path | None, environment: Mapping[str, str], flags: Flags) -> Con
         build.check_tls(settings, report)
     if not faulty & {"listener", "access"}:
         build.check_listeners(settings, report)
+    if not faulty & {"panel", "web"}:
+        build.check_web(settings, report)
     if not faulty & {"sandbox"}:
         build.check_sandbox(settings, routes, report)
     if not faulty & {"delivery"}:

@@ -28,6 +28,7 @@ from waypost.config.kinds import (
 )
 from waypost.config.sandbox import SandboxSection
 from waypost.config.section import WORD, Section, default_in, setting
+from waypost.config.web import WebSection
 from waypost.service import ServiceSettings
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -85,6 +86,7 @@ class Settings(Section):
     listener: Annotated[tuple[ListenerSection, ...], BeforeValidator(array)] = ()
     outbox: Annotated[tuple[OutboxSection, ...], BeforeValidator(array)] = ()
     tls: TlsSection = TlsSection()
+    web: WebSection = WebSection()
     access: AccessSection = AccessSection()
     limits: LimitsSection = LimitsSection()
     recipients: RecipientsSection = RecipientsSection()

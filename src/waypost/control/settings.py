@@ -25,5 +25,7 @@ class ControlSettings:
     """Further names under which it answers."""
     trusted_proxies: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
     """What these say about the client counts, and plain HTTP from there is taken."""
+    tls: bool = False
+    """It serves HTTPS itself, with the relay's certificate."""
     lifetimes: SessionLifetimes = SessionLifetimes()
     """When people have to log in again."""

@@ -239,7 +239,8 @@ class _Process:
             options = options_for(self._path, self._flags.spool)
             spool = self._configuration.service.spool.directory
             places = web.places if web is not None else ()
-            for line in welcome(service, spool, own_name(), options, places):
+            first_run = web.first_run if web is not None else ""
+            for line in welcome(service, spool, own_name(), options, places, first_run):
                 typer.echo(line)
             sys.stdout.flush()
         if mine is None:

@@ -18,14 +18,19 @@ def welcome(
     command: str = "waypost",
     options: str = "",
     panels: Sequence[str] = (),
+    first_run: str = "",
 ) -> Iterator[str]:
     """The lines to print. `spool` is where mail is kept, `command` how this program is called,
-    `options` what its other commands need to find this relay, `panels` where its pages are."""
+    `options` what its other commands need to find this relay, `panels` where its pages are,
+    `first_run` a link for the person who makes the first account."""
     bound = [(listener.kind, place) for listener in service.listeners for place in listener.bound]
     for kind, place in bound:
         yield f"listening on {place} ({_KINDS[kind]})"
     for place in panels:
         yield f"panel on {place}"
+    if first_run:
+        yield "nobody has an account of the panel yet; make the first within an hour at"
+        yield f"    {first_run}"
     for route in service.engine.routing.routes:
         yield f"route {route.name}: {', '.join(map(_hop, route.via))}"
     yield f"mail is kept in {spool}"

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import uvicorn
@@ -34,9 +35,14 @@ class _Server(uvicorn.Server):
 
 
 class HttpServer:
-    """One listening address of the application."""
+    """One listening address of the application; over TLS where `tls` gives contexts for it."""
 
-    def __init__(self, application: FastAPI, address: ListenerAddress) -> None:
+    def __init__(
+        self,
+        application: FastAPI,
+        address: ListenerAddress,
+        tls: Callable[[], ssl.SSLContext] | None = None,
+    ) -> None:
         self._address = address
         self._server = _Server(
             uvicorn.Config(
@@ -44,6 +50,7 @@ class HttpServer:
                 server_header=False, proxy_headers=False, ws="none", backlog=BACKLOG,
                 limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=STOP_SECONDS,
                 timeout_keep_alive=30, h11_max_incomplete_event_size=32 * 1024,
+                ssl_context_factory=None if tls is None else lambda *_: _renewing(tls),
             )
         )  # fmt: skip
         self._task: asyncio.Task[None] | None = None
@@ -64,6 +71,19 @@ class HttpServer:
             self._server.should_exit = True
             await self._task
             self._task = None
+
+
+def _renewing(tls: Callable[[], ssl.SSLContext]) -> ssl.SSLContext:
+    """A context that hands each handshake over to the one of the certificate of today."""
+    first = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+
+    def hand_over(handshake: ssl.SSLObject, _name: str | None, _first: ssl.SSLContext) -> None:
+        handshake.context = tls()
+
+    # Called for each handshake, also where the client names no server (OpenSSL's servername
+    # callback comes with the ClientHello).
+    first.sni_callback = hand_over
+    return first
 
 
 def _listening(host: str, port: int) -> socket.socket:

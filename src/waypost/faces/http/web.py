@@ -21,15 +21,26 @@ class WebFace:
     ) -> None:
         self.room = ControlRoom(service, administration, settings)
         self._required = settings.is_required
+        certificates = service.certificates
+        assert certificates is not None, "the service has started"
         self._server = HttpServer(
-            create_application(self.room), ListenerAddress.parse(settings.address)
-        )
+            create_application(self.room), ListenerAddress.parse(settings.address),
+            certificates.context if settings.tls else None,
+        )  # fmt: skip
+        self.first_run = ""
+        """A link with which the first person makes an account; "" where there is one."""
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.panel")
 
     @property
     def places(self) -> tuple[str, ...]:
         """The addresses of the panel for people to open, once started."""
-        return tuple(f"http://{place}/" for place in self._server.bound)
+        settings = self.room.settings
+        if settings.public_url and self._server.bound:
+            return (f"{settings.public_url}/",)
+        scheme = "https" if settings.tls else "http"
+        name = self.room.service.settings.hostname
+        bound = (place.replace("[::]:", f"{name}:") for place in self._server.bound)
+        return tuple(f"{scheme}://{place}/" for place in bound)
 
     async def start(self) -> None:
         """Open the room and listen. Raises OSError, sqlite3.Error.
@@ -39,6 +50,9 @@ class WebFace:
         await self.room.open()
         try:
             await self._server.start()
+            secret = await self.room.accounts.first_run_link()
+            if secret is not None:
+                self.first_run = f"{self.places[0]}first-run/{secret}"
         except OSError as fault:
             if self._required:
                 raise
