@@ -10,6 +10,7 @@ from waypost.control.accounts_access import Accounts
 from waypost.control.audit import AuditLog
 from waypost.control.database import NAME, ControlDatabase
 from waypost.control.settings import ControlSettings
+from waypost.control.statistics import Statistics
 from waypost.service import Service
 
 
@@ -26,13 +27,16 @@ class ControlRoom:
         self.database = ControlDatabase(settings.data / NAME)
         self.accounts = Accounts(self.database, self.clock, settings.lifetimes)
         self.audit = AuditLog(self.database, self.clock)
+        self.statistics = Statistics(administration, service.spool, self.database, self.clock)
 
     async def open(self) -> None:
         """Make ready. Raises sqlite3.Error, OSError."""
         self.accounts.open()
         self.audit.open()
+        await self.statistics.open()
 
     async def close(self) -> None:
         """End what is under way and close the file."""
+        await self.statistics.close()
         self.accounts.close()
         self.database.close()

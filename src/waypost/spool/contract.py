@@ -25,11 +25,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from waypost.smtp.envelope import Envelope
 from waypost.spool.events import EventLogSpool
 from waypost.values import unguarded
+
+if TYPE_CHECKING:
+    from waypost.spool.census import CountedPart, WaitingPart, WaitingPlace
 
 Done = Callable[[Exception | None], None]
 """Called on the event loop when an operation is durable, or with the reason why it is not."""
@@ -282,6 +285,8 @@ class MessageFilter:
     """Received before this time."""
     text: str = ""
     """Found in subject, Message-ID or addresses."""
+    user: str = ""
+    """Submitted by this user."""
     limit: int = 100
     """At most so many messages, the newest; 0: no limit. For an operation on recipients, messages
     that it cannot change do not count."""
@@ -483,6 +488,12 @@ class Spool(EventLogSpool, Protocol):
 
     async def counts(self) -> SpoolCounts:
         """Totals."""
+
+    async def census_of_waiting(self, place: WaitingPlace | None, limit: int) -> WaitingPart:
+        """Count a part of what waits, by destination: some `limit` recipients from a place on."""
+
+    async def census(self, after: int, limit: int) -> CountedPart:
+        """Count a part of all recipients by state: some `limit` behind a message, 0 for all."""
 
     async def captured(self, limit: int, before: int | None = None) -> list[Captured]:
         """What the sandbox has caught, newest first."""

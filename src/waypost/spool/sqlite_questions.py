@@ -14,8 +14,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from waypost.spool import sqlite_control, sqlite_reading, sqlite_waiting
+from waypost.spool import sqlite_census, sqlite_control, sqlite_reading, sqlite_waiting
 from waypost.spool.bodies import FileBody, MemoryBody
+from waypost.spool.census import CountedPart, WaitingPart, WaitingPlace
 from waypost.spool.contract import (
     AttemptRecord,
     Body,
@@ -146,6 +147,19 @@ class SqliteQuestions(ABC):
         """Totals."""
         counted = await self._ask(sqlite_reading.counts)
         return replace(counted, bytes_used=counted.bytes_used + self._room.files)
+
+    async def census_of_waiting(self, place: WaitingPlace | None, limit: int) -> WaitingPart:
+        """Count a part of what waits."""
+        return await self._ask(lambda c: sqlite_census.waiting(c, place, limit))
+
+    async def census(self, after: int, limit: int) -> CountedPart:
+        """Count a part of all recipients."""
+        files = self._room.files
+        return await self._ask(
+            lambda c: sqlite_census.counted(
+                c, after, limit, files + sqlite_reading.used_pages(c)[0]
+            )
+        )
 
     async def prune(self, before: float, limit: int) -> int:
         """Remove finished messages; how many."""
