@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from fastapi import FastAPI
 
+from waypost.config import Configuration
 from waypost.control.room import ControlRoom
-from waypost.faces.http.panel import theme
+from waypost.faces.http import health, metrics
+from waypost.faces.http.api import sandbox
+from waypost.faces.http.panel import logs, queues, routes, settings, suppressions, theme
 from waypost.faces.http.panel.pages import Panel
 from waypost.faces.http.problems import add_handlers
 from waypost.faces.http.security_application import secure
 
 
-def create_application(room: ControlRoom) -> FastAPI:
-    """The application. Its parts find the room as `request.app.state.room`."""
+def create_application(room: ControlRoom, configuration: Configuration | None = None) -> FastAPI:
+    """The application. Its parts find the room as `request.app.state.room`, and the configuration
+    beside it, for the page that shows it."""
     application = FastAPI(
         title="Waypost",
         version="1",
@@ -21,8 +25,13 @@ def create_application(room: ControlRoom) -> FastAPI:
         openapi_url="/api/v1/openapi.json",
     )
     application.state.room = room
+    application.state.configuration = configuration
+    application.include_router(health.router)
+    application.include_router(metrics.router)
+    application.include_router(sandbox.router)
     Panel().install(application)
-    application.include_router(theme.router)
+    for part in (theme, queues, routes, suppressions, settings, logs):
+        application.include_router(part.router)
     add_handlers(application)
     secure(application, room)  # last: nothing comes before the perimeter
     return application
