@@ -80,7 +80,10 @@ def accepted_event(message: MessageRow | NewMessage) -> Event:
 
 
 def attempt_events(
-    attempt: AttemptRecord, addresses: Mapping[int, str], sender: str = ""
+    attempt: AttemptRecord,
+    addresses: Mapping[int, str],
+    sender: str = "",
+    user: str | None = None,
 ) -> list[Event]:
     """One for each recipient of an attempt; `addresses` by its number in the envelope."""
     events: list[Event] = []
@@ -96,6 +99,7 @@ def attempt_events(
                 next_hop=attempt.next_hop, tls=attempt.tls, seconds=attempt.seconds,
                 reply=result.reply, reason=result.reason,
                 next_attempt=result.due_at if waits else None, uncertain=attempt.uncertain,
+                user=user,
             )
         )  # fmt: skip
     return events
@@ -125,6 +129,15 @@ class Follower:
             else:
                 self._events.append(event)
         self._there.set()
+
+    def waiting(self) -> list[Event]:
+        """Those that can be had at once."""
+        events = list(self._events)
+        self._events.clear()
+        if self._missed:
+            missed, self._missed = self._missed, 0
+            events.append(Event(0.0, "missed", 0, count=missed))
+        return events
 
     async def next(self) -> Event:
         """The next event; waits for it. After lost ones, an event that says how many."""

@@ -166,6 +166,7 @@ class _Process:
         self._stop = asyncio.Event()
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost")
         self._service: Service | None = None
+        self._web_face: WebFace | None = None
         self._mail_log: MailLog | None = None
 
     async def main(self) -> None:
@@ -227,7 +228,8 @@ class _Process:
             return None
         from waypost.faces.http.web import WebFace
 
-        return WebFace(service, administration, settings)
+        self._web_face = WebFace(service, administration, settings, self._configuration)
+        return self._web_face
 
     def _settings(self, configuration: Configuration) -> ServiceSettings:
         settings = configuration.service_settings()
@@ -276,4 +278,6 @@ class _Process:
             self._log.error("the new configuration is not used", why=str(fault))
             return
         self._configuration = configuration
+        if self._web_face is not None:
+            self._web_face.reconfigured(configuration)
         self._log.info("configuration read again")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import structlog
 
 from waypost.administration import Administration
+from waypost.config import Configuration
 from waypost.control.room import ControlRoom
 from waypost.control.settings import ControlSettings
 from waypost.faces.http.application import create_application
@@ -17,14 +18,20 @@ class WebFace:
     """See the module."""
 
     def __init__(
-        self, service: Service, administration: Administration, settings: ControlSettings
+        self,
+        service: Service,
+        administration: Administration,
+        settings: ControlSettings,
+        configuration: Configuration | None = None,
     ) -> None:
+        """`configuration` is for the page that shows it."""
         self.room = ControlRoom(service, administration, settings)
         self._required = settings.is_required
         certificates = service.certificates
         assert certificates is not None, "the service has started"
+        self._application = create_application(self.room, configuration)
         self._server = HttpServer(
-            create_application(self.room), ListenerAddress.parse(settings.address),
+            self._application, ListenerAddress.parse(settings.address),
             certificates.context if settings.tls else None,
         )  # fmt: skip
         self.first_run = ""
@@ -41,6 +48,10 @@ class WebFace:
         name = self.room.service.settings.hostname
         bound = (place.replace("[::]:", f"{name}:") for place in self._server.bound)
         return tuple(f"{scheme}://{place}/" for place in bound)
+
+    def reconfigured(self, configuration: Configuration) -> None:
+        """Another configuration is in force."""
+        self._application.state.configuration = configuration
 
     async def start(self) -> None:
         """Open the room and listen. Raises OSError, sqlite3.Error.

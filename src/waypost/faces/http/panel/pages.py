@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import secrets
 from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +23,8 @@ from markupsafe import Markup
 from waypost.faces.http.panel import wording
 from waypost.faces.http.panel.navigation import Visitor, is_current, places_for
 from waypost.faces.http.panel.static_files import StaticFiles
+from waypost.faces.http.problems import Problem
+from waypost.faces.http.security import caller_of
 
 TEMPLATES: Final = Path(__file__).with_name("templates")
 
@@ -55,12 +58,13 @@ class Panel:
     def install(self, application: FastAPI) -> None:
         """Make it known to the application's requests, and serve its files."""
         application.state.panel = self
+        application.state.error_page = _problem_page
         application.include_router(self.static.router())
 
     def paths(self, application: FastAPI) -> frozenset[str]:
         """The pages that there are."""
         if self._paths is None:
-            self._paths = frozenset(str(getattr(one, "path", "")) for one in application.routes)
+            self._paths = frozenset(_paths_of(application.routes))
         return self._paths
 
     def note(self, text: str, tone: str) -> str:
@@ -74,6 +78,16 @@ class Panel:
     def noted(self, token: str | None) -> tuple[str, str] | None:
         """The sentence, once."""
         return self._notes.pop(token, None) if token else None
+
+
+def _paths_of(routes: Iterable[Any]) -> Iterator[str]:
+    """The paths of routes, also of those in routers that FastAPI has included as they are."""
+    for one in routes:
+        inner = getattr(one, "original_router", None)
+        if inner is not None:
+            yield from _paths_of(inner.routes)
+        else:
+            yield str(getattr(one, "path", ""))
 
 
 def rendered(request: Request, name: str, caller: Visitor | None, **values: Any) -> str:
@@ -119,6 +133,10 @@ def told(request: Request, path: str, text: str, tone: str = "good") -> Redirect
     token = request.app.state.panel.note(text, tone)
     joint = "&" if "?" in path else "?"
     return RedirectResponse(f"{path}{joint}told={token}", 303)
+
+
+def _problem_page(request: Request, problem: Problem) -> HTMLResponse:
+    return error_page(request, problem.status, problem.title, problem.detail, caller_of(request))
 
 
 def error_page(
