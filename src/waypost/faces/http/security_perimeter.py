@@ -60,7 +60,7 @@ class Perimeter:
         scope = request.scope
         peer = scope["client"][0] if scope.get("client") else ""
         trusted = self._is_proxy(peer)
-        if scope["scheme"] == "http" and not trusted and not _is_loopback(peer):
+        if scope["scheme"] == "http" and not trusted and not is_loopback(peer):
             if scope["path"] not in HEALTH:
                 return _plain(peer)
         elif trusted:
@@ -127,7 +127,8 @@ def _plain(peer: str) -> Problem:
     )
 
 
-def _is_loopback(address: str) -> bool:
+def is_loopback(address: str) -> bool:
+    """Whether a client is on this machine."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
