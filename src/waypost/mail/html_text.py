@@ -4,7 +4,7 @@ Some readers show only text, and filters distrust a message that has none. What 
 meant to be read: headings are underlined, a link keeps its address, lists and tables keep their
 shape, quotations their mark. What nobody sees in HTML (style, script, what is hidden) is left out.
 
-`HTMLParser` knows no tree and takes any input; neither do we build one. There is a stack of
+`html_tokens` knows no tree and takes any input; neither do we build one. There is a stack of
 `Frame`s, one for each open element that moves its content (list item, quotation, table cell); an
 end tag without a beginning is ignored, and one that is missing is made up for by what encloses it.
 """
@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from html.parser import HTMLParser
 from typing import Final
+
+from waypost.mail.html_tokens import EndTag, StartTag, html_tokens
 
 WIDTH: Final = 76
 """Columns; a word that is longer, such as an address, is not broken."""
@@ -106,9 +108,8 @@ class _Frame:
         self.lines += lines
 
 
-class _Reader(HTMLParser):
+class _Reader:
     def __init__(self, *, see_hidden: bool) -> None:
-        super().__init__(convert_charrefs=True)
         self.frames = [_Frame("", WIDTH)]
         self._see_hidden = see_hidden
         self._unseen = ""
@@ -120,16 +121,21 @@ class _Reader(HTMLParser):
 
     def read(self, html: str) -> bool:
         """Read all of it; False where what was hidden did not end."""
-        self.feed(html)
-        self.close()
+        for token in html_tokens(html):
+            if isinstance(token, StartTag):
+                self._start(token.name, token.attributes)
+            elif isinstance(token, EndTag):
+                self._end(token.name)
+            else:
+                self._text(token.text)
         while len(self.frames) > 1:
             self._close(self.frames[-1].tag)
         self.frames[0].end_block(margin=False)
         return not (self._unseen and self._unseen not in _UNSEEN)
 
-    # --- what the parser calls --------------------------------------------------------------
+    # --- tokens -----------------------------------------------------------------------------------
 
-    def handle_data(self, data: str) -> None:
+    def _text(self, data: str) -> None:
         if self._unseen:
             return
         data = _DROPPED.sub("", data).replace("\xa0", " ")
@@ -141,23 +147,17 @@ class _Reader(HTMLParser):
         if self._link is not None:
             self._link_text.append(data)
 
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        if tag not in _VOID and tag in ("td", "th"):
-            self.handle_endtag(tag)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+    def _start(self, tag: str, given: Mapping[str, str]) -> None:
         if self._unseen:
             self._unseen_depth += tag == self._unseen
             return
-        given = {name: value or "" for name, value in attrs}
         if tag not in _VOID and (tag in _UNSEEN or self._is_hidden(given)):
             self._unseen, self._unseen_depth = tag, 1
             return
         if tag == "br":
             self.frames[-1].inline.append("\n")
         elif tag == "img":
-            self.handle_data(given.get("alt", ""))
+            self._text(given.get("alt", ""))
         elif tag == "a":
             self._end_link()
             href = _SPACES.sub("", _DROPPED.sub("", given.get("href", "")))
@@ -166,7 +166,7 @@ class _Reader(HTMLParser):
         elif tag in _BLOCK or tag in ("td", "th"):
             self._start_block(tag, given)
 
-    def handle_endtag(self, tag: str) -> None:
+    def _end(self, tag: str) -> None:
         if self._unseen:
             self._unseen_depth -= tag == self._unseen
             if not self._unseen_depth:
@@ -190,7 +190,7 @@ class _Reader(HTMLParser):
 
     # --- blocks -----------------------------------------------------------------------------
 
-    def _start_block(self, tag: str, given: dict[str, str]) -> None:
+    def _start_block(self, tag: str, given: Mapping[str, str]) -> None:
         if tag == "li":
             self._close("li", within=len(self._lists))
         elif tag in ("td", "th"):
@@ -301,7 +301,7 @@ class _Reader(HTMLParser):
             inline[-1], spaces = inline[-1][:-1], " "
         inline.append(f" ({href}){spaces}")
 
-    def _is_hidden(self, given: dict[str, str]) -> bool:
+    def _is_hidden(self, given: Mapping[str, str]) -> bool:
         if self._see_hidden:
             return False
         return "hidden" in given or _HIDDEN.search(given.get("style", "")) is not None
