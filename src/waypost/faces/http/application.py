@@ -8,7 +8,20 @@ from waypost.config import Configuration
 from waypost.control.room import ControlRoom
 from waypost.faces.http import health, metrics
 from waypost.faces.http.api import sandbox
-from waypost.faces.http.panel import logs, queues, routes, settings, suppressions, theme
+from waypost.faces.http.panel import (
+    accounts,
+    accounts_own,
+    audit,
+    keys,
+    login,
+    logs,
+    overview,
+    queues,
+    routes,
+    settings,
+    suppressions,
+    theme,
+)
 from waypost.faces.http.panel.pages import Panel
 from waypost.faces.http.problems import add_handlers
 from waypost.faces.http.security_application import secure
@@ -30,8 +43,10 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
     application.include_router(metrics.router)
     application.include_router(sandbox.router)
     Panel().install(application)
-    for part in (theme, queues, routes, suppressions, settings, logs):
+    for part in (theme, overview, queues, routes, suppressions, settings, logs):
         application.include_router(part.router)
+    for people in (login, accounts_own, accounts, keys, audit):
+        application.include_router(people.router)
     add_handlers(application)
     secure(application, room)  # last: nothing comes before the perimeter
     return application
