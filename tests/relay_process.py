@@ -63,6 +63,7 @@ class RelayProcess:
         self.data = folder / "data"
         self.path = folder / "waypost.toml"
         self.log_path = folder / "relay.log"
+        self.welcome_path = folder / "relay.out"
         self._process: subprocess.Popen[bytes] | None = None
         self._seen = 0
         self.panel = "off"
@@ -98,10 +99,10 @@ class RelayProcess:
     ) -> subprocess.Popen[bytes]:
         """Start it and wait for nothing."""
         self._seen = self.log_path.stat().st_size if self.log_path.exists() else 0
-        with self.log_path.open("ab") as output:
+        with self.log_path.open("ab") as output, self.welcome_path.open("wb") as welcome:
             self._process = subprocess.Popen(
                 [*launcher, str(COMMAND), "serve", "--config", str(self.path)],
-                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=output,
+                stdin=subprocess.DEVNULL, stdout=welcome, stderr=output,
                 env=self.environment, start_new_session=True, pass_fds=pass_fds,
             )  # fmt: skip
         return self._process
