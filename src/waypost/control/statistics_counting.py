@@ -22,6 +22,7 @@ from waypost.control.statistics_rows import (
     SENT_BYTES,
     DestinationRow,
     ReasonRow,
+    bucket_of,
     first_reply_of,
 )
 from waypost.control.statistics_tables import REST
@@ -30,6 +31,9 @@ from waypost.spool.contract import AttemptRecord, NewMessage, QueuedMessage, Rec
 
 PENDING: Final = 1000
 """Destinations told apart within a second."""
+
+HEARD: Final = 64
+"""Attempts a second of which the first reply is looked for; of more, these are a sample."""
 
 MAXIMUM_REPLY: Final = 300
 """Characters of a refusal kept."""
@@ -41,7 +45,7 @@ MAXIMUM_NAME: Final = 255
 class Gathered:
     """What has been counted since the last was taken."""
 
-    __slots__ = ("accepted", "bytes", "destinations", "messages", "reasons", "routes")
+    __slots__ = ("accepted", "bytes", "destinations", "heard", "messages", "reasons", "routes")
 
     def __init__(self) -> None:
         self.messages = 0
@@ -52,6 +56,9 @@ class Gathered:
         self.destinations: dict[str, DestinationRow] = {}
         self.reasons: dict[str, ReasonRow] = {}
         """Reasons come from waypost.knowledge, so they are few."""
+
+        self.heard: list[tuple[list[int], str]] = []
+        """Transcripts in which to look for the first reply, with the row to count it in."""
 
     @property
     def is_empty(self) -> bool:
@@ -70,6 +77,11 @@ class Counting:
     def gathered(self) -> Gathered:
         """What has been counted until now, and a new beginning."""
         taken, self._gathered = self._gathered, Gathered()
+        for route, transcript in taken.heard:
+            first = first_reply_of(transcript)
+            if first is not None:
+                route[FIRST_REPLY + bucket_of(first)] += 1
+        taken.heard.clear()
         return taken
 
     def take(self, message: NewMessage | QueuedMessage, record: AttemptRecord | None) -> None:
@@ -88,9 +100,9 @@ class Counting:
         if record.next_hop and not is_caught:
             route[ATTEMPTS] += 1
             route[ATTEMPT_SECONDS + bisect_left(BOUNDS, seconds)] += 1
-            first = first_reply_of(record.transcript)
-            if first is not None:
-                route[FIRST_REPLY + bisect_left(BOUNDS, first)] += 1
+            heard = gathered.heard
+            if len(heard) < HEARD:
+                heard.append((route, record.transcript))
         destinations = gathered.destinations
         delivers = False
         for result, recipient in zip(record.results, message.envelope.recipients, strict=False):

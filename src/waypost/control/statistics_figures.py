@@ -125,7 +125,7 @@ class RouteFigures:
     attempts: Durations | None
     """How long attempts took, from their beginning to the last reply; None: there were none."""
     first_reply: Durations | None
-    """Until the peer said its first word in the attempt."""
+    """Until the peer's first reply in the attempt; where there are many attempts, of a sample."""
 
 
 @dataclass(frozen=True, slots=True)
