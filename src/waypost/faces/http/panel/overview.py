@@ -121,8 +121,8 @@ def flows(statistics: Statistics, span: Span) -> list[Flow]:
         parts = statistics.all_series(figures, span)
         values = [sum(each) for each in zip(*(one.values for one in parts), strict=True)]
         drawn = bars(name, values, parts[0].start, parts[0].step)
-        sums = (_sum(totals, figures) for totals in (minute, hour, day))
-        found.append(Flow(name, meaning, *sums, drawn, parts, tone))
+        sums = [_sum(totals, figures) for totals in (minute, hour, day)]
+        found.append(Flow(name, meaning, sums[0], sums[1], sums[2], drawn, parts, tone))
     return found
 
 

@@ -90,7 +90,7 @@ def _paths_of(routes: Iterable[Any]) -> Iterator[str]:
             yield str(getattr(one, "path", ""))
 
 
-def rendered(request: Request, name: str, caller: Visitor | None, **values: Any) -> str:
+def rendered(request: Request, name: str, caller: Visitor | None, /, **values: Any) -> str:
     """A template with what every page knows: the caller, the time, the navigation."""
     panel: Panel = request.app.state.panel
     now: float = request.app.state.room.clock.now()
@@ -113,7 +113,7 @@ def rendered(request: Request, name: str, caller: Visitor | None, **values: Any)
 
 
 def page(
-    request: Request, name: str, caller: Visitor | None, *, status: int = 200, **values: Any
+    request: Request, name: str, caller: Visitor | None, /, *, status: int = 200, **values: Any
 ) -> HTMLResponse:
     """A whole page, made from `templates/NAME`, which extends layout.html.
 
