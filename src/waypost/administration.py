@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from waypost.delivery.routing import RoutingTable
     from waypost.delivery.settlement import Watcher
     from waypost.delivery.slots import DestinationView, Slots
+    from waypost.delivery.verbosity import Level, Rule
     from waypost.relay.refusals import Refusal, RefusalWatcher
     from waypost.service import Service
 
@@ -70,6 +71,10 @@ _STATES: Final = {
     Action.RELEASE: (RecipientState.HELD,),
     Action.REMOVE: WAITING,
 }
+
+
+class NothingRuns(Exception):
+    """It is asked of a running relay, and there is a spool alone."""
 
 
 class NoSuchMessage(Exception):
@@ -342,6 +347,20 @@ class Administration:
                 hops = tuple(hop.identity for hop in route.via)
                 found.append(RoutedRecipient(one.message, one.address, route.name, hops))
         return found, batch.before
+
+    # --- transcripts ------------------------------------------------------------------------
+
+    def verbosities(self) -> tuple[Rule, ...]:
+        """Destinations of which more or less is kept than is usual."""
+        return self._engine.verbosity.rules() if self._engine is not None else ()
+
+    def set_verbosity(self, destination: str, level: Level, seconds: float | None) -> None:
+        """Keep more or less of what is said from the next attempt on, for so long (delivery.
+        verbosity). Raises NothingRuns, TooManyRules."""
+        if self._engine is None:
+            raise NothingRuns
+        until = None if seconds is None else self._now() + seconds
+        self._engine.verbosity.set(destination, level, until)
 
     # --- suppressions -----------------------------------------------------------------------
 

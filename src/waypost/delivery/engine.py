@@ -27,6 +27,7 @@ from waypost.delivery.route import Route
 from waypost.delivery.routing import RoutingTable
 from waypost.delivery.settlement import Settlement, Watcher
 from waypost.delivery.slots import Slots
+from waypost.delivery.verbosity import Verbosity
 from waypost.delivery.window import Backlog
 from waypost.net.clock import Clock, Timer
 from waypost.smtp.envelope import Envelope
@@ -123,6 +124,11 @@ class Engine:
     def lanes(self) -> dict[tuple[str, str], Lane]:
         """The lanes of today's routes, by route and destination."""
         return self._keeper.lanes
+
+    @property
+    def verbosity(self) -> Verbosity:
+        """How much is kept of what is said."""
+        return self._keeper.verbosity
 
     async def start(self) -> None:
         """Begin to deliver what is queued."""

@@ -28,6 +28,7 @@ from waypost.delivery.route import Route
 from waypost.delivery.settlement import Settlement
 from waypost.delivery.slots import Slots
 from waypost.delivery.transcript import Transcript
+from waypost.delivery.verbosity import Verbosity
 from waypost.net.clock import Clock
 from waypost.smtp.client_transaction import TransactionOutcome
 from waypost.spool.contract import QueuedMessage, Spool
@@ -37,6 +38,8 @@ RECHECK_SECONDS: Final = 0.05
 
 SHORTEST_WAIT: Final = 0.001
 """A wall clock in seconds since 1970 cannot tell much shorter times apart."""
+
+_NOT_KEPT: Final = "0.0 * delivered; what was said is not kept (verbosity brief)"
 
 _OF_ALL: Final = ("total-connections", "route-connections")
 """Limits that end when any connection is closed."""
@@ -83,6 +86,7 @@ class LaneKeeper:
         """Lanes that wait until some connection is closed."""
         self._tasks: set[asyncio.Task[None]] = set()
         self.stopping = False
+        self.verbosity = Verbosity(clock.now, clock.monotonic)
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.delivery")
 
     # --- lanes ------------------------------------------------------------------------------
@@ -280,7 +284,7 @@ class LaneKeeper:
             courier.retire()
 
     async def _open_and_wake(self, lane: Lane, courier: Courier) -> None:
-        transcript = Transcript(self._clock.monotonic())
+        transcript = self.verbosity.transcript(lane, lane.armed[0] if lane.armed else None)
         started_at = self._clock.now()
         courier.opening_transcript = transcript
         courier.recorder.begin(transcript)
@@ -372,7 +376,7 @@ class LaneKeeper:
         assert body is not None
         transcript = courier.opening_transcript
         if transcript is None:
-            transcript = Transcript(self._clock.monotonic())
+            transcript = self.verbosity.transcript(lane, message)
         else:
             courier.opening_transcript = None
         return Delivery(message, body, transcript, now)
@@ -443,8 +447,12 @@ class LaneKeeper:
             courier.retire()
         elif broken is None:
             self._slots.succeeded(lane.route, lane.destination)
+        transcript = delivery.transcript
+        said = transcript.text()
+        if not transcript.keeps_deliveries and all(one.is_delivered for one in outcomes):
+            said = _NOT_KEPT
         self._settlement.attempted(
-            lane.route, delivery.message, outcomes, delivery.transcript.text(),
+            lane.route, delivery.message, outcomes, said,
             delivery.started_at, courier.next_hop, courier.tls,
             uncertain=outcome.uncertain,
         )  # fmt: skip

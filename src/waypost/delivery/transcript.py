@@ -25,6 +25,9 @@ class Transcript:
 
     __slots__ = ("_entries", "started")
 
+    keeps_deliveries = True
+    """It is kept of attempts that delivered, too (verbosity.py)."""
+
     def __init__(self, started: float) -> None:
         self.started = started
         """On the monotonic clock, seconds."""
@@ -47,6 +50,9 @@ class Transcript:
                 for moment, direction, lines in self._entries
             ]
         )
+        return self._bounded(text)
+
+    def _bounded(self, text: str) -> str:
         return text if len(text) <= MAXIMUM_LINE else _cut(text)
 
 

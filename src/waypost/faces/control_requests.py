@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
-from waypost.administration import BATCH, Action, Administration, NoSuchMessage
+from waypost.administration import BATCH, Action, Administration, NoSuchMessage, NothingRuns
+from waypost.delivery.verbosity import Level
 from waypost.faces import documents
 from waypost.faces.documents import Document
 from waypost.message_events import Event
@@ -22,6 +23,7 @@ from waypost.spool.identifiers import identifier_text, parse_identifier
 
 CHECKED_BAD: Final = 1
 WRONG_USAGE: Final = 2
+UNREACHABLE: Final = 69
 TEMPORARY: Final = 75
 
 SHOWN: Final = 20
@@ -227,6 +229,24 @@ async def _unsuppress(administration: Administration, request: Document) -> Repl
     yield {"changed": changed, "unknown": unknown}
 
 
+async def _verbosity(administration: Administration, _: Document) -> Replies:
+    yield {"rules": [documents.verbosity_document(one) for one in administration.verbosities()]}
+
+
+async def _set_verbosity(administration: Administration, request: Document) -> Replies:
+    try:
+        level = Level(str(request.get("level")))
+        seconds = request.get("seconds")
+        administration.set_verbosity(
+            str(request.get("destination")), level, None if seconds is None else float(seconds)
+        )
+    except ValueError as fault:
+        raise RequestFault(str(fault), WRONG_USAGE) from fault
+    except NothingRuns:
+        raise RequestFault("no relay is running, so nothing is said", UNREACHABLE) from None
+    yield {"rules": [documents.verbosity_document(one) for one in administration.verbosities()]}
+
+
 def _identifier(request: Document) -> int:
     try:
         return parse_identifier(str(request.get("id")))
@@ -259,4 +279,6 @@ _HANDLERS: Final[dict[str, Callable[[Administration, Document], Replies]]] = {
     "suppressions": _suppressions,
     "suppress": _suppress,
     "unsuppress": _unsuppress,
+    "verbosity": _verbosity,
+    "set_verbosity": _set_verbosity,
 }

@@ -11,6 +11,7 @@ from waypost.administration import (
     RoutedRecipient,
     Story,
 )
+from waypost.delivery.verbosity import Rule
 from waypost.message_events import Event
 from waypost.spool.contract import (
     AttemptRecord,
@@ -167,6 +168,11 @@ def event_document(event: Event) -> Document:
         "next_attempt": time_text(event.next_attempt),
         "uncertain": event.uncertain,
     }
+
+
+def verbosity_document(one: Rule) -> Document:
+    """A destination of which more or less is kept."""
+    return {"destination": one.destination, "level": one.level, "until": time_text(one.until)}
 
 
 def suppression_document(one: Suppression) -> Document:

@@ -26,6 +26,7 @@ COMMANDS: Final = {
     "discover": ("waypost.faces.cli.discover", "Find the server to send over for an address."),
     "queue": ("waypost.faces.cli.queue", "See and steer the mail that waits."),
     "log": ("waypost.faces.cli.log", "What happened to each message, with its transcripts."),
+    "verbosity": ("waypost.faces.cli.verbosity", "How much is kept of what servers say."),
     "suppress": ("waypost.faces.cli.suppress", "Addresses that nothing is sent to."),
     "user": ("waypost.faces.cli.user", "Who may log in to the relay."),
     "config": ("waypost.faces.cli.config_commands", "Check, show and begin a configuration."),

@@ -152,6 +152,12 @@ class Shards:
             merged["changed"] = len(arguments["addresses"]) - len(merged["unknown"])
         return merged
 
+    def _first_of_each(self, do: str, arguments: Document) -> Document:
+        """Each that runs is asked; all say the same."""
+        running = [relay for relay in self._relays if relay.is_running] or self._relays
+        replies = [relay.ask(do, **arguments) for relay in running]
+        return replies[0]
+
     # --- what happens -----------------------------------------------------------------------
 
     def _follow(self, do: str, arguments: Document) -> Iterator[Document]:
@@ -191,4 +197,6 @@ _MERGED: dict[str, Callable[[Shards, str, Document], Document]] = {
     "suppressions": Shards._suppressions,
     "suppress": Shards._in_each,
     "unsuppress": Shards._in_each,
+    "verbosity": Shards._first_of_each,
+    "set_verbosity": Shards._first_of_each,
 }
