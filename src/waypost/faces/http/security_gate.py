@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import quote
 
-from fastapi import Request
+from fastapi import HTTPException, Request
 from starlette.responses import RedirectResponse, Response
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from waypost.control.accounts_secrets import token_bound_to
 from waypost.control.permissions import ROLE_PERMISSIONS
@@ -30,6 +30,12 @@ PUBLIC_BELOW: Final = ("/static/", "/first-run/")
 
 KEY_ONLY_PAGES: Final = frozenset({"/metrics"})
 """Outside the API, and for programs: they answer 401 and lead nobody to a login."""
+
+
+STRANGERS_BODY: Final = 64 * 1024
+PERSONS_BODY: Final = 16 * 1024 * 1024
+"""Bytes that a form may bring, of somebody unknown and of somebody who has logged in. The API has
+bounds of its own."""
 
 
 def is_public(path: str) -> bool:
@@ -52,10 +58,13 @@ class Gate:
             return
         request = Request(scope, receive)
         refusal = await self._refusal(request)
-        if refusal is None:
+        if refusal is not None:
+            await refusal(scope, receive, send)
+        elif scope["path"].startswith("/api/"):
             await self._app(scope, receive, send)
         else:
-            await refusal(scope, receive, send)
+            most = STRANGERS_BODY if scope[CALLER] is None else PERSONS_BODY
+            await self._app(scope, bounded(receive, most), send)
 
     async def _refusal(self, request: Request) -> Response | None:
         path = request.url.path
@@ -125,6 +134,21 @@ class Gate:
             title="The request comes from another site",
             type=problem_type("foreign-origin"),
         )
+
+
+def bounded(receive: Receive, most: int) -> Receive:
+    """A body that is refused (413) where it becomes larger."""
+    left = most
+
+    async def counted() -> Message:
+        nonlocal left
+        message = await receive()
+        left -= len(message.get("body", b""))
+        if left < 0:
+            raise HTTPException(413, f"what a form brings has {most} bytes at most")
+        return message
+
+    return counted
 
 
 def to_login(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What is asked of every request first: where it comes from, under which name, how much it brings.
+"""What is asked of every request first: where it comes from, and under which name.
 
 Behind it the scope tells the real client: `client` and `scheme` are what a trusted proxy says
 (X-Forwarded-For, X-Forwarded-Proto), and what anybody else says there does not count. A plain
@@ -12,8 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from fastapi import Request
-from starlette.exceptions import HTTPException
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from waypost.control.audit import acting_from
 from waypost.faces.http.problems import Problem, problem_type, respond
@@ -22,13 +21,8 @@ from waypost.faces.http.security_hosts import AllowedHosts
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-PAGE_BODY: Final = 1024 * 1024
-"""Bytes that a form of a page may bring. The API has limits of its own, behind a login."""
-
 MAXIMUM_FORWARDED: Final = 20
 """Addresses of X-Forwarded-For that are looked at."""
-
-_TOO_LARGE: Final = f"a form of the panel has {PAGE_BODY} bytes at most"
 
 
 class Perimeter:
@@ -50,10 +44,7 @@ class Perimeter:
             await respond(request, problem)(scope, receive, send)
             return
         acting_from.set(scope["client"][0] if scope.get("client") else "")
-        if scope["path"].startswith("/api/"):
-            await self._app(scope, receive, send)
-        else:
-            await self._bounded(request, send)
+        await self._app(scope, receive, send)
 
     def _admit(self, request: Request) -> Problem | None:
         """Put the real client into the scope; the problem of a request that may not pass."""
@@ -99,23 +90,6 @@ class Perimeter:
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
             parsed = parsed.ipv4_mapped
         return any(parsed in network for network in self._proxies)
-
-    async def _bounded(self, request: Request, send: Send) -> None:
-        length = request.headers.get("content-length", "0")
-        if not length.isdecimal() or int(length) > PAGE_BODY:
-            await respond(request, Problem(413, _TOO_LARGE))(request.scope, request.receive, send)
-            return
-        left = PAGE_BODY
-
-        async def counted() -> Message:
-            nonlocal left
-            message = await request.receive()
-            left -= len(message.get("body", b""))
-            if left < 0:
-                raise HTTPException(413, _TOO_LARGE)
-            return message
-
-        await self._app(request.scope, counted, send)
 
 
 def _plain(peer: str) -> Problem:
