@@ -21,7 +21,7 @@ def test_tags_attributes_and_text() -> None:
 
 
 @pytest.mark.parametrize(
-    "html,text",
+    ("html", "text"),
     [
         ("a<!-- <b> -->c", "ac"), ("a<!-->c", "ac"), ("a<!--->c", "ac"), ("a<!--x--!>c", "ac"),
         ("a<!-- for ever <b>", "a"), ("a<!doctype html>c", "ac"), ("a<?php x ?>c", "ac"),

@@ -15,7 +15,10 @@ from waypost.faces.http.panel import (
     keys,
     login,
     logs,
+    message,
+    messages,
     overview,
+    preview,
     queues,
     routes,
     settings,
@@ -45,6 +48,8 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
     Panel().install(application)
     for part in (theme, overview, queues, routes, suppressions, settings, logs):
         application.include_router(part.router)
+    for mail in (messages, message, preview):
+        application.include_router(mail.router)
     for people in (login, accounts_own, accounts, keys, audit):
         application.include_router(people.router)
     add_handlers(application)
