@@ -17,8 +17,8 @@ import structlog
 from waypost.control.statistics_figures import Counted, Queues, WaitingQueue
 from waypost.control.statistics_tables import REST, BoundedTable
 from waypost.net.clock import Clock
-from waypost.spool.census import WaitingCount, WaitingPlace
 from waypost.spool.contract import RecipientState, Spool, SpoolCounts
+from waypost.spool.search import WaitingCount, WaitingPlace
 
 PART: Final = 20_000
 """Recipients counted in one go."""

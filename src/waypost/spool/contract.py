@@ -25,14 +25,12 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from waypost.smtp.envelope import Envelope
 from waypost.spool.events import EventLogSpool
+from waypost.spool.search import SearchableSpool
 from waypost.values import unguarded
-
-if TYPE_CHECKING:
-    from waypost.spool.census import CountedPart, WaitingPart, WaitingPlace
 
 Done = Callable[[Exception | None], None]
 """Called on the event loop when an operation is durable, or with the reason why it is not."""
@@ -127,6 +125,12 @@ class BodyWriter(Protocol):
     @property
     def size(self) -> int:
         """Bytes written so far."""
+
+    def reserve(self, count: int) -> None:
+        """Leave room for so many bytes, before anything is written; `fill` must follow."""
+
+    def fill(self, data: bytes) -> None:
+        """What stands in the room that was left: exactly as many bytes. Before the append."""
 
     def write(self, data: bytes) -> None:
         """Add bytes."""
@@ -292,6 +296,20 @@ class MessageFilter:
     that it cannot change do not count."""
     before: int | None = None
     """Identifiers below this one: the next page."""
+    after: int | None = None
+    """Identifiers above this one."""
+    since: float | None = None
+    """Received at this time or later."""
+
+    @property
+    def is_quick(self) -> bool:
+        """Which messages it is for is found at once, however many there are."""
+        return bool(self.identifiers) or (
+            bool(self.limit)
+            and not (self.sender or self.recipient or self.text or self.user or self.states)
+            and self.older_than is None
+            and self.since is None
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,7 +395,7 @@ SetAside = Callable[[int, str], None]
 """Told on the event loop: a message that was set aside, and why."""
 
 
-class Spool(EventLogSpool, Protocol):
+class Spool(EventLogSpool, SearchableSpool, Protocol):
     """The operations of the engine (callbacks) and of people (coroutines), and the event log."""
 
     on_set_aside: SetAside
@@ -488,12 +506,6 @@ class Spool(EventLogSpool, Protocol):
 
     async def counts(self) -> SpoolCounts:
         """Totals."""
-
-    async def census_of_waiting(self, place: WaitingPlace | None, limit: int) -> WaitingPart:
-        """Count a part of what waits, by destination: some `limit` recipients from a place on."""
-
-    async def census(self, after: int, limit: int) -> CountedPart:
-        """Count a part of all recipients by state: some `limit` behind a message, 0 for all."""
 
     async def captured(self, limit: int, before: int | None = None) -> list[Captured]:
         """What the sandbox has caught, newest first."""

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from waypost.spool.census import CountedPart, WaitingCount, WaitingPart, WaitingPlace
 from waypost.spool.contract import (
     AttemptRecord,
     Body,
@@ -35,6 +34,7 @@ from waypost.spool.memory_rows import (
     matches,
     shown,
 )
+from waypost.spool.memory_search import MemorySearch
 
 _Result = TypeVar("_Result")
 
@@ -49,7 +49,7 @@ class Moments(Protocol):
         """Run `callback` after `delay` seconds."""
 
 
-class MemoryQuestions(MemoryEvents):
+class MemoryQuestions(MemoryEvents, MemorySearch):
     """The coroutines of waypost.spool.contract.Spool that are for people, over what is durable."""
 
     on_set_aside: SetAside
@@ -188,24 +188,6 @@ class MemoryQuestions(MemoryEvents):
             return count
 
         return await self._commit_everything(work)
-
-    async def census_of_waiting(self, place: WaitingPlace | None, limit: int) -> WaitingPart:  # noqa: ARG002
-        """Count what waits: in memory all of it at once."""
-        waiting = await self.waiting("", len(self._durable.messages) + 1_000_000)
-        received = {n: message.new.received_at for n, message in self._durable.messages.items()}
-        return WaitingPart(
-            tuple(
-                WaitingCount(one.domain, one.queued, one.held, received[one.oldest], one.next_due)
-                for one in waiting
-            ),
-            None,
-        )
-
-    async def census(self, after: int, limit: int) -> CountedPart:  # noqa: ARG002
-        """Count all recipients."""
-        counts = await self.counts()
-        by_state = {state: getattr(counts, state.name.lower()) for state in RecipientState}
-        return CountedPart(by_state, None, counts.bytes_used)
 
     async def waiting(self, text: str, limit: int) -> list[WaitingDestination]:
         """What waits by destination; see the contract."""

@@ -164,8 +164,11 @@ def matches(
     return (
         (not wanted.identifiers or new.identifier in wanted.identifiers)
         and (not wanted.sender or _is_address(wanted.sender, new.envelope.reverse_path))
+        and (not wanted.user or wanted.user == new.user)
         and (wanted.older_than is None or new.received_at < wanted.older_than)
+        and (wanted.since is None or new.received_at >= wanted.since)
         and (wanted.before is None or new.identifier < wanted.before)
+        and (wanted.after is None or new.identifier > wanted.after)
         and (
             not (wanted.recipient or wanted.states or states)
             or any(

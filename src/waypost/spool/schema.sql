@@ -34,8 +34,12 @@ CREATE TABLE IF NOT EXISTS recipient (
 ) STRICT, WITHOUT ROWID;
 
 -- What waits, by destination and time. Nothing of a route: routes are resolved at each attempt.
-CREATE INDEX IF NOT EXISTS recipient_due ON recipient (domain, due_at, message) WHERE state = 0;
-CREATE INDEX IF NOT EXISTS recipient_held ON recipient (message) WHERE state = 1;
+-- The state is in it although it is always 0: SQLite would look into each row for it otherwise.
+CREATE INDEX IF NOT EXISTS recipient_due ON recipient (domain, due_at, message, state)
+    WHERE state = 0;
+CREATE INDEX IF NOT EXISTS recipient_held ON recipient (message, state) WHERE state = 1;
+-- What came to no good end, for people; a delivered recipient is in no index at all.
+CREATE INDEX IF NOT EXISTS recipient_failed ON recipient (state, message) WHERE state > 2;
 
 -- Content of up to 256 KiB; deleted when no recipient waits for it.
 CREATE TABLE IF NOT EXISTS body (

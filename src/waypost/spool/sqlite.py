@@ -1,8 +1,8 @@
-"""The spool on SQLite: one file, one writing thread, and two that read.
+"""The spool on SQLite: one file, one writing thread, and three that read.
 
 WAL with synchronous=FULL: COMMIT returns when the log is fsynced, so a committed message survives
-a power cut. Large bodies stand in files beside it (bodies.py). One reader serves the engine; the
-other serves people, whose questions may take a look at everything.
+a power cut. Large bodies stand in files beside it (bodies.py). One reader serves the engine; one
+serves people, whose questions may take a look at everything; one their short questions.
 """
 
 from __future__ import annotations
@@ -102,9 +102,11 @@ class SqliteSpool(SqliteQuestions, SqliteEvents):
         )
         self._reading = ThreadPoolExecutor(1, "waypost-spool-reader")
         self._asking = ThreadPoolExecutor(1, "waypost-spool-people")
+        self._glancing = ThreadPoolExecutor(1, "waypost-spool-glances")
         self._writing = ThreadPoolExecutor(2, "waypost-spool-bodies")
         self._reader: sqlite3.Connection | None = None
         self._people: sqlite3.Connection | None = None
+        self._glances: sqlite3.Connection | None = None
         self._gauge: sqlite3.Connection | None = None
         self._checker: sqlite3.Connection | None = None
         self._pages = (0, 0)
@@ -156,7 +158,7 @@ class SqliteSpool(SqliteQuestions, SqliteEvents):
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(None, self._committer.stop)
         await asyncio.sleep(0)  # let the callbacks of the last commit run
-        for pool in (self._writing, self._reading, self._asking):
+        for pool in (self._writing, self._reading, self._asking, self._glancing):
             await loop.run_in_executor(None, pool.shutdown)
         self._close_connections()
         self._give_back_lock()
@@ -182,6 +184,7 @@ class SqliteSpool(SqliteQuestions, SqliteEvents):
         sqlite_opening.prepare(self._path)
         self._reader = reader = sqlite_opening.connect(self._path)
         self._people = sqlite_opening.connect(self._path)
+        self._glances = sqlite_opening.connect(self._path)
         recovery = sqlite_opening.recover(reader, self._path, self._bodies, self._now())
         self._files = sqlite_opening.file_sizes(self._bodies)
         kept = sqlite_opening.file_sizes(self._captured) | self._files
@@ -193,10 +196,10 @@ class SqliteSpool(SqliteQuestions, SqliteEvents):
         return recovery
 
     def _close_connections(self) -> None:
-        for connection in (self._reader, self._people, self._gauge):
+        for connection in (self._reader, self._people, self._glances, self._gauge):
             if connection is not None:
                 connection.close()
-        self._reader = self._people = self._gauge = None
+        self._reader = self._people = self._glances = self._gauge = None
 
     async def _search_for_damage(self) -> None:
         """Look at everything, beside the work. What is found is reported and set aside."""
@@ -519,6 +522,12 @@ class SqliteSpool(SqliteQuestions, SqliteEvents):
         people = self._people
         assert people is not None, "the spool is not open"
         return await self._in(self._asking, lambda: work(people))
+
+    async def _glance(self, work: Callable[[sqlite3.Connection], _Result]) -> _Result:
+        """A short question of people, who do not wait behind a long one either."""
+        glances = self._glances
+        assert glances is not None, "the spool is not open"
+        return await self._in(self._glancing, lambda: work(glances))
 
     async def _in(self, pool: ThreadPoolExecutor, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(pool, work)

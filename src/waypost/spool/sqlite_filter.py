@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
 
 from waypost.spool.contract import MessageFilter, RecipientState
 
 _Condition = tuple[str, list[object]]
 
-_INDEXES = {RecipientState.QUEUED: "recipient_due", RecipientState.HELD: "recipient_held"}
-"""The partial indexes that hold exactly the recipients of one state."""
+
+@dataclass(frozen=True, slots=True)
+class StateIndex:
+    """A partial index that holds the recipients of a few states only."""
+
+    name: str
+    condition: str
+    """Of the index, as the planner wants to find it in a query."""
+
+
+_DUE: Final = StateIndex("recipient_due", "state = 0")
+_HELD: Final = StateIndex("recipient_held", "state = 1")
+_FAILED: Final = StateIndex("recipient_failed", "state > 2")
+
+INDEXES: Final = {
+    RecipientState.QUEUED: _DUE,
+    RecipientState.HELD: _HELD,
+    RecipientState.BOUNCED: _FAILED,
+    RecipientState.EXPIRED: _FAILED,
+    RecipientState.CANCELLED: _FAILED,
+    RecipientState.DAMAGED: _FAILED,
+}
+"""All but DELIVERED, which is most of a log."""
 
 
 def matching(wanted: MessageFilter, states: Sequence[RecipientState] = ()) -> _Condition:
@@ -29,10 +52,16 @@ def matching(wanted: MessageFilter, states: Sequence[RecipientState] = ()) -> _C
     if wanted.sender:
         clause, value = _address("message.reverse_path", wanted.sender)
         add(clause, *value)
+    if wanted.user:
+        add("message.user = ?", wanted.user)
     if wanted.older_than is not None:
         add("message.received_at < ?", wanted.older_than)
+    if wanted.since is not None:
+        add("message.received_at >= ?", wanted.since)
     if wanted.before is not None:
         add("message.id < ?", wanted.before)
+    if wanted.after is not None:
+        add("message.id > ?", wanted.after)
     if wanted.recipient or wanted.states or states:
         clause, value = _having_recipient(wanted, states)
         add(clause, *value)
@@ -63,11 +92,11 @@ def _having_recipient(wanted: MessageFilter, states: Sequence[RecipientState]) -
     chosen = [
         state for state in states or wanted.states if not wanted.states or state in wanted.states
     ]
-    if chosen and all(state in _INDEXES for state in chosen):
-        # What waits is found by its index, however long the log of what is over has grown.
+    if chosen and all(state in INDEXES for state in chosen):
+        # What is rare is found by its index, however long the log of what was delivered has grown.
         parts = [
-            f"SELECT message FROM recipient INDEXED BY {_INDEXES[state]} "
-            f"WHERE recipient.state = {int(state)} AND {clause}"
+            f"SELECT message FROM recipient INDEXED BY {INDEXES[state].name} "
+            f"WHERE {INDEXES[state].condition} AND recipient.state = {int(state)} AND {clause}"
             for state in chosen
         ]
         return f"message.id IN ({' UNION ALL '.join(parts)})", values * len(chosen)

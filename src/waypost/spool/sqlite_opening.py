@@ -84,6 +84,7 @@ def prepare(path: Path) -> None:
                 f"{SCHEMA_VERSION}. Run the version that wrote it, or choose another --spool"
             )
         schema = resources.files("waypost.spool").joinpath("schema.sql").read_text("utf-8")
+        _drop_old_indexes(connection)
         connection.executescript(schema)
         if version != SCHEMA_VERSION:
             connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
@@ -95,6 +96,16 @@ def prepare(path: Path) -> None:
         raise SpoolDamaged(path, fault) from fault
     finally:
         connection.close()
+
+
+def _drop_old_indexes(connection: sqlite3.Connection) -> None:
+    """Indexes of spools from before the state was a part of them; the schema makes them anew."""
+    for name, sql in connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE type = 'index' "
+        "AND name IN ('recipient_due', 'recipient_held')"
+    ).fetchall():
+        if ", state)" not in sql:
+            connection.execute(f"DROP INDEX {name}")
 
 
 def _look_at_header(path: Path) -> None:

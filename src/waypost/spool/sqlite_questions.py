@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import sqlite3
 import zlib
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, TypeVar
 
-from waypost.spool import sqlite_census, sqlite_control, sqlite_reading, sqlite_waiting
+from waypost.spool import sqlite_control, sqlite_reading, sqlite_waiting
 from waypost.spool.bodies import FileBody, MemoryBody
-from waypost.spool.census import CountedPart, WaitingPart, WaitingPlace
 from waypost.spool.contract import (
     AttemptRecord,
     Body,
@@ -33,6 +32,7 @@ from waypost.spool.contract import (
     WaitingDestination,
 )
 from waypost.spool.room import Room
+from waypost.spool.sqlite_search import SqliteSearch
 
 CHANGED_AT_ONCE: Final = 1000
 """Messages that a person's operation changes in one transaction; others commit in between."""
@@ -42,7 +42,7 @@ _QUEUED, _HELD = RecipientState.QUEUED, RecipientState.HELD
 _Result = TypeVar("_Result")
 
 
-class SqliteQuestions(ABC):
+class SqliteQuestions(SqliteSearch):
     """The coroutines of waypost.spool.contract.Spool that are for people."""
 
     on_set_aside: SetAside
@@ -81,7 +81,8 @@ class SqliteQuestions(ABC):
 
     async def messages(self, wanted: MessageFilter) -> list[MessageRow]:
         """Messages, newest first."""
-        return await self._ask(lambda c: sqlite_reading.messages(c, wanted))
+        run = self._glance if wanted.is_quick else self._ask
+        return await run(lambda c: sqlite_reading.messages(c, wanted))
 
     async def select(
         self, wanted: MessageFilter, states: Sequence[RecipientState]
@@ -91,7 +92,7 @@ class SqliteQuestions(ABC):
 
     async def attempts(self, message: int) -> list[AttemptRecord]:
         """The attempts of a message."""
-        return await self._ask(lambda c: sqlite_reading.attempts(c, message))
+        return await self._glance(lambda c: sqlite_reading.attempts(c, message))
 
     async def hold(self, wanted: MessageFilter) -> int:
         """Hold queued recipients; how many."""
@@ -148,19 +149,6 @@ class SqliteQuestions(ABC):
         counted = await self._ask(sqlite_reading.counts)
         return replace(counted, bytes_used=counted.bytes_used + self._room.files)
 
-    async def census_of_waiting(self, place: WaitingPlace | None, limit: int) -> WaitingPart:
-        """Count a part of what waits."""
-        return await self._ask(lambda c: sqlite_census.waiting(c, place, limit))
-
-    async def census(self, after: int, limit: int) -> CountedPart:
-        """Count a part of all recipients."""
-        files = self._room.files
-        return await self._ask(
-            lambda c: sqlite_census.counted(
-                c, after, limit, files + sqlite_reading.used_pages(c)[0]
-            )
-        )
-
     async def prune(self, before: float, limit: int) -> int:
         """Remove finished messages; how many."""
         found = await self._ask(lambda c: sqlite_reading.finished_before(c, before, limit))
@@ -197,11 +185,11 @@ class SqliteQuestions(ABC):
 
     async def captured(self, limit: int, before: int | None = None) -> list[Captured]:
         """What the sandbox has caught, newest first."""
-        return await self._ask(lambda c: sqlite_reading.captured(c, limit, before))
+        return await self._glance(lambda c: sqlite_reading.captured(c, limit, before))
 
     async def captured_content(self, message: int) -> Body:
         """The content of a captured message. Raises BodyDamaged."""
-        return await self._ask(lambda c: self._captured_body(c, message))
+        return await self._glance(lambda c: self._captured_body(c, message))
 
     def _captured_body(self, connection: sqlite3.Connection, message: int) -> Body:
         row = connection.execute(
