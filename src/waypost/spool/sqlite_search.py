@@ -35,7 +35,12 @@ WITH part AS MATERIALIZED (
     WHERE state = 0 AND (domain, due_at, message) > (:domain, :due_at, :message)
     ORDER BY domain, due_at, message LIMIT :limit
 )
-SELECT domain, count(*), min(message), min(due_at) FROM part GROUP BY domain ORDER BY domain
+SELECT json_group_array(json_array(
+    domain, queued, (SELECT received_at FROM message WHERE id = first), due_at
+)) FROM (
+    SELECT domain, count(*) AS queued, min(message) AS first, min(due_at) AS due_at
+    FROM part GROUP BY domain ORDER BY domain
+)
 """
 
 _LAST_QUEUED: Final = """
@@ -45,14 +50,16 @@ ORDER BY domain, due_at, message LIMIT 1 OFFSET :limit - 1
 """
 
 _HELD: Final = """
-SELECT domain, count(*), min(message), max(message) FROM (
+SELECT json_group_array(json_array(
+    domain, held, (SELECT received_at FROM message WHERE id = first), last
+)) FROM (SELECT domain, count(*) AS held, min(message) AS first, max(message) AS last FROM (
     SELECT domain, message FROM recipient INDEXED BY recipient_held
     WHERE state = 1 AND message > :message
     AND message <= coalesce((
         SELECT message FROM recipient INDEXED BY recipient_held
         WHERE state = 1 AND message > :message ORDER BY message LIMIT 1 OFFSET :limit - 1
     ), 1 << 62)
-) GROUP BY domain
+) GROUP BY domain)
 """
 
 _COUNTED: Final = """
@@ -176,10 +183,10 @@ def waiting(connection: sqlite3.Connection, place: WaitingPlace | None, limit: i
         "domain": place.domain, "due_at": place.due_at, "message": place.message, "limit": limit
     }  # fmt: skip
     last = connection.execute(_LAST_QUEUED, values).fetchone()
-    rows = connection.execute(_QUEUED, values).fetchall()
+    (rows,) = connection.execute(_QUEUED, values).fetchone()
     counts = tuple(
-        WaitingCount(domain, queued, 0, _received(connection, first), due_at)
-        for domain, queued, first, due_at in rows
+        WaitingCount(domain, queued, 0, received_at, due_at)
+        for domain, queued, received_at, due_at in json.loads(rows)
     )
     if last is None:
         return WaitingPart(counts, WaitingPlace(True, "", 0.0, 0))
@@ -187,20 +194,14 @@ def waiting(connection: sqlite3.Connection, place: WaitingPlace | None, limit: i
 
 
 def _held(connection: sqlite3.Connection, after: int, limit: int) -> WaitingPart:
-    rows = connection.execute(_HELD, {"message": after, "limit": limit}).fetchall()
+    (found,) = connection.execute(_HELD, {"message": after, "limit": limit}).fetchone()
+    rows = json.loads(found)
     counts = tuple(
-        WaitingCount(domain, 0, held, _received(connection, first), None)
-        for domain, held, first, _ in rows
+        WaitingCount(domain, 0, held, received_at, None) for domain, held, received_at, _ in rows
     )
     if sum(one.held for one in counts) < limit:
         return WaitingPart(counts, None)
     return WaitingPart(counts, WaitingPlace(True, "", 0.0, max(row[3] for row in rows)))
-
-
-def _received(connection: sqlite3.Connection, message: int) -> float | None:
-    """Identifiers rise with the time of receipt: the first message is the oldest."""
-    row = connection.execute("SELECT received_at FROM message WHERE id = ?", (message,)).fetchone()
-    return None if row is None else float(row[0])
 
 
 def counted(connection: sqlite3.Connection, after: int, limit: int, used: int) -> CountedPart:
