@@ -279,6 +279,15 @@ class Administration:
         queued = [one for one in here if one.state is RecipientState.QUEUED]
         return next(iter(queued or here), None)
 
+    @property
+    def under_way(self) -> tuple[int, int]:
+        """Messages in memory, and connections to next hops; costs nothing to ask."""
+        slots, engine = self._slots, self._engine
+        return (
+            len(engine.in_flight()) if engine is not None else 0,
+            slots.connections if slots is not None else 0,
+        )
+
     async def status(self) -> QueueStatus:
         """How much there is, and which destinations are left alone."""
         slots, engine = self._slots, self._engine

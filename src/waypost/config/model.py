@@ -28,6 +28,7 @@ from waypost.config.kinds import (
 )
 from waypost.config.sandbox import SandboxSection
 from waypost.config.section import WORD, Section, default_in, setting
+from waypost.config.telemetry import TelemetrySection
 from waypost.config.web import WebSection
 from waypost.service import ServiceSettings
 
@@ -97,3 +98,4 @@ class Settings(Section):
     delivery: DeliverySection = DeliverySection()
     timeouts: TimeoutsSection = TimeoutsSection()
     log: LogSection = LogSection()
+    telemetry: TelemetrySection = TelemetrySection()

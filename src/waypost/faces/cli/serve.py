@@ -32,8 +32,10 @@ from waypost.faces.cli.start_faults import start_fault
 from waypost.faces.cli.supervisor import Supervisor
 from waypost.faces.cli.welcome import options_for, own_name, welcome
 from waypost.faces.control_server import ControlServer
+from waypost.faces.following import Following
 from waypost.faces.logging import configure_logging
 from waypost.net.clock import SystemClock
+from waypost.net.service_manager import ServiceManager
 from waypost.relay.activation import activated_sockets
 from waypost.relay.certificates import CertificateFault, self_signed
 from waypost.service import Service, ServiceSettings
@@ -41,7 +43,6 @@ from waypost.spool.sqlite import SpoolInUse
 
 if TYPE_CHECKING:
     from waypost.faces.http.web import WebFace
-    from waypost.faces.maillog import MailLog
 
 WRONG_CONFIGURATION: Final = 2
 CANNOT_START: Final = 1
@@ -167,7 +168,13 @@ class _Process:
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost")
         self._service: Service | None = None
         self._web_face: WebFace | None = None
-        self._mail_log: MailLog | None = None
+        self._following: Following | None = None
+        self._manager = ServiceManager(
+            # Of workers, the supervisor is the one that tells.
+            {} if mine is not None else os.environ,
+            SystemClock.monotonic,
+            lambda text: self._log.warning("service manager", why=text),
+        )
 
     async def main(self) -> None:
         """Run until a signal. Raises what keeps it from starting."""
@@ -180,42 +187,30 @@ class _Process:
         await service.start(activated_sockets(os.environ))
         administration = Administration(service)
         control = ControlServer(administration, control_socket(settings.spool.directory))
-        self._mail_log = self._start_mail_log(service, administration)
+        worker = self._mine.assignment.name if self._mine else ""
+        following = self._following = Following(
+            self._configuration, worker, service.clock, administration
+        )
+        watched: asyncio.Task[None] | None = None
         web = self._web(service, administration)
         try:
             await control.start()
             if web is not None:
                 await web.start()
             self._tell_ready(service, web)
+            watched = self._keep_telling(administration)
             await self._stop.wait()
         finally:
             self._log.info("stopping")
+            self._manager.stopping()
+            if watched is not None:
+                watched.cancel()
             if web is not None:
                 await web.stop()
             await control.stop()
             await service.stop()
-            if self._mail_log is not None:
-                self._mail_log.close()
+            await asyncio.to_thread(following.close)
             self._log.info("stopped")
-
-    def _start_mail_log(self, service: Service, administration: Administration) -> MailLog | None:
-        """The log of what happens to each message, where it is wanted."""
-        log = self._configuration.settings.log
-        if log.mail == "off":
-            return None
-        from waypost.faces.maillog import MailLog, MailLogSettings
-
-        worker = self._mine.assignment.name if self._mine else ""
-        mail_log = MailLog(
-            MailLogSettings(
-                self._configuration.hostname, log.mail, log.mail_to, log.mail_name, log.format,
-                worker,
-            ),
-            service.clock,
-        )  # fmt: skip
-        administration.watch(mail_log.take)
-        administration.watch_refusals(mail_log.take_refusal)
-        return mail_log
 
     def _web(self, service: Service, administration: Administration) -> WebFace | None:
         """The panel and the API, where they are wanted."""
@@ -253,6 +248,25 @@ class _Process:
         os.close(mine.ready)
         asyncio.get_running_loop().add_reader(mine.lifeline, self._orphaned)
 
+    def _keep_telling(self, administration: Administration) -> asyncio.Task[None] | None:
+        """Tell the service manager that the relay is ready and, where it wants that, alive."""
+
+        def status() -> str:
+            memory, connections = administration.under_way
+            return f"{memory} messages under way, {connections} connections"
+
+        self._manager.ready(status())
+        seconds = self._manager.watchdog_seconds
+        if seconds is None:
+            return None
+
+        async def tell() -> None:
+            while True:
+                await SystemClock().sleep(seconds)
+                self._manager.alive(status())
+
+        return asyncio.get_running_loop().create_task(tell())
+
     def _orphaned(self) -> None:
         assert self._mine is not None
         asyncio.get_running_loop().remove_reader(self._mine.lifeline)
@@ -266,9 +280,16 @@ class _Process:
 
     def _reload(self) -> None:
         """SIGHUP. A configuration that is wrong changes nothing."""
+        if self._following is not None:
+            self._following.reopen()
+        self._manager.reloading()
+        try:
+            self._read_again()
+        finally:
+            self._manager.ready("the configuration was read again")
+
+    def _read_again(self) -> None:
         assert self._service is not None
-        if self._mail_log is not None:
-            self._mail_log.reopen()
         try:
             configuration = load(self._path, os.environ, self._flags)
             self._service.reload(self._settings(configuration))

@@ -21,6 +21,8 @@ from typing import Final
 import structlog
 
 from waypost.config.sharing import Assignment
+from waypost.net.clock import SystemClock
+from waypost.net.service_manager import ServiceManager
 
 LOOK_SECONDS: Final = 0.1
 """How often the workers are looked at."""
@@ -46,6 +48,12 @@ class Supervisor:
         self._stopping = False
         self._reload = False
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.supervisor")
+        self._manager = ServiceManager(
+            os.environ,
+            SystemClock.monotonic,
+            lambda text: self._log.warning("service manager", why=text),
+        )
+        self._told_at = SystemClock.monotonic()
 
     def run(self, ready: Callable[[], None]) -> int:
         """Until a signal. `ready` is called when all workers are; returns the exit code."""
@@ -55,7 +63,9 @@ class Supervisor:
         code = self._start_all()
         if code is None and not self._stopping:
             ready()
+            self._manager.ready(self._status())
             self._watch()
+        self._manager.stopping()
         self._stop_all()
         return code or 0
 
@@ -103,9 +113,21 @@ class Supervisor:
             self._wake.clear()
             if self._reload:
                 self._reload = False
+                self._manager.reloading()
                 self._tell_all(signal.SIGHUP)
+                self._manager.ready("the workers read the configuration again")
             for one in self._wanted:
                 self._look_at(one)
+            self._tell_alive()
+
+    def _tell_alive(self) -> None:
+        seconds, now = self._manager.watchdog_seconds, SystemClock.monotonic()
+        if seconds is not None and now - self._told_at >= seconds:
+            self._told_at = now
+            self._manager.alive(self._status())
+
+    def _status(self) -> str:
+        return f"{len(self._workers)} of {len(self._wanted)} workers run"
 
     def _look_at(self, one: Assignment) -> None:
         worker = self._workers.get(one.name)
