@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Final
 
+from waypost.delivery.pauses import NoSuchQueue, Pause, Pausing
 from waypost.message_events import Event, Follower, accepted_event, attempt_events
 from waypost.spool.contract import (
     AttemptRecord,
@@ -227,6 +228,10 @@ class Administration:
             return Wait(number, "no relay is running", None)
         route = engine.routing.resolve(row.reverse_path, recipient.address, row.user)
         domain = recipient.domain.lower()
+        if self._slots is not None:
+            pause = self._slots.pauses.of(route.name, domain if route.is_direct else "")
+            if pause is not None:
+                return Wait(number, pause.text, None)
         lane = engine.lanes.get((route.name, domain if route.is_direct else ""))
         if recipient.due_at > now:
             text = "its next attempt" if recipient.attempts else "its first attempt"
@@ -370,6 +375,20 @@ class Administration:
             raise NothingRuns
         until = None if seconds is None else self._now() + seconds
         self._engine.verbosity.set(destination, level, until)
+
+    # --- pauses -----------------------------------------------------------------------------
+
+    @property
+    def pauses(self) -> tuple[Pause, ...]:
+        """The queues that nothing leaves."""
+        return () if self._slots is None else tuple(self._slots.pauses)
+
+    @property
+    def pausing(self) -> Pausing:
+        """What pauses and resumes queues. Raises NoSuchQueue where no relay is running."""
+        if self._slots is None or self._engine is None:
+            raise NoSuchQueue("no relay is running, so there is nothing to pause")
+        return Pausing(self._engine, self._slots.pauses, self._spool, self._now)
 
     # --- suppressions -----------------------------------------------------------------------
 

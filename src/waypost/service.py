@@ -26,6 +26,7 @@ from waypost.delivery.engine import Engine, EngineSettings
 from waypost.delivery.exchangers import Exchangers, Ourselves
 from waypost.delivery.notices import Notices
 from waypost.delivery.opening import Opener
+from waypost.delivery.pauses import KEPT_AS as PAUSES
 from waypost.delivery.route import Route
 from waypost.delivery.routing import RoutingTable
 from waypost.delivery.slots import Slots
@@ -38,6 +39,8 @@ from waypost.net.resolver import Resolver
 from waypost.relay.access import AccessPolicy, AccessSettings
 from waypost.relay.certificates import ServerCertificates, self_signed
 from waypost.relay.credentials import CredentialStore
+from waypost.relay.domain_keys import NAME as DOMAINS
+from waypost.relay.domain_keys import DomainKeys
 from waypost.relay.drop import Drop
 from waypost.relay.intake import IntakeSettings
 from waypost.relay.listener import Listener, ListenerSettings
@@ -45,6 +48,7 @@ from waypost.relay.outboxes import Outboxes, OutboxSettings
 from waypost.relay.peer_limits import PeerLimits, PeerLimitSettings
 from waypost.relay.recipient_policy import RecipientPolicy, RecipientSettings
 from waypost.relay.sandbox_rules import SandboxRules
+from waypost.relay.signing import MessageSigning, SigningKey
 from waypost.relay.submission import Submissions
 from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.contract import Recovery, Spool, SpoolRefusal
@@ -57,7 +61,6 @@ QUOTA_SECONDS: Final = 1.0
 
 QUOTAS: Final = "quotas"
 """The name under which the spool keeps what is used of them."""
-
 STOP_SECONDS: Final = 8.0
 """What is in flight when the relay is told to stop has this long to end."""
 
@@ -87,6 +90,8 @@ class ServiceSettings:
     recipients: RecipientSettings = RecipientSettings()
     intake: IntakeSettings | None = None
     engine: EngineSettings | None = None
+    signing_keys: tuple[SigningKey, ...] = ()
+    """For DKIM, beside those of the domains that `waypost domain` knows."""
     maximum_size: int = ServerSettings("localhost").maximum_size
     """Bytes of a message that comes from inside; listeners have limits of their own."""
     idle_seconds: float = 10.0
@@ -154,6 +159,11 @@ class Service:
             settings.data / "users.sqlite", secrets.token_bytes, self.clock.monotonic,
             self.clock.now,
         )  # fmt: skip
+        self.domain_keys = DomainKeys(settings.data / DOMAINS, self.clock.now, self.clock.monotonic)
+        self._signing_keys = settings.signing_keys
+        self.signing = MessageSigning(
+            self._all_signing_keys(), self.credentials.owned_senders, self._renewed_signing_keys
+        )
         self.access = AccessPolicy(settings.access, self.credentials.owned_senders)
         self.limits = PeerLimits(settings.limits)
         self.certificates: ServerCertificates | None = None
@@ -182,7 +192,13 @@ class Service:
         )
         intake = settings.intake or IntakeSettings(settings.hostname)
         self.submissions = Submissions(
-            intake, self.spool, self.engine, recipients, self.clock, settings.maximum_size
+            intake,
+            self.spool,
+            self.engine,
+            recipients,
+            self.clock,
+            settings.maximum_size,
+            self.signing,
         )
         for one in settings.listeners:
             self.listeners.append(
@@ -195,6 +211,7 @@ class Service:
                     recipients=recipients,
                     credentials=self.credentials,
                     intake=intake,
+                    signing=self.signing,
                     tls_context=self.certificates.context,
                     nonce=_nonce,
                     clock=self.clock,
@@ -206,6 +223,7 @@ class Service:
             allowed_beside_real_routes=settings.faults_beside_real_routes,
         )
         await self._restore_quotas()
+        await self._restore_pauses()
         await self.engine.start()
         for listener in self.listeners:
             name = listener.settings.address.activation
@@ -243,8 +261,10 @@ class Service:
             await self.clock.sleep(0.02)
         for listener in self.listeners:
             listener.abort()
+        self.signing.close()
         await self.spool.close()
         self.credentials.close()
+        self.domain_keys.close()
 
     def reload(self, settings: ServiceSettings) -> None:
         """Take over new routes, fault rules and certificates; messages that wait go the new way.
@@ -255,8 +275,16 @@ class Service:
         self.sandbox_rules.configure(
             settings.fault_rules, allowed_beside_real_routes=settings.faults_beside_real_routes
         )
+        self._signing_keys = settings.signing_keys
+        self.signing.use(self._all_signing_keys())
         if self.certificates is not None:
             self.certificates.reload()
+
+    def _all_signing_keys(self) -> list[SigningKey]:
+        return [*self._signing_keys, *self.domain_keys.signing_keys()]
+
+    def _renewed_signing_keys(self) -> list[SigningKey] | None:
+        return self._all_signing_keys() if self.domain_keys.changed() else None
 
     def _make_certificates(self) -> ServerCertificates:
         settings = self.settings
@@ -293,6 +321,7 @@ class Service:
                 before = self.clock.now() - self.settings.retention
                 try:
                     removed = await self.spool.prune(before, 500)
+                    removed += await self.spool.prune_events(before, 5000)
                 except SpoolRefusal as fault:
                     self.log.error("old messages were not removed", why=str(fault))
                     break
@@ -312,6 +341,13 @@ class Service:
             )
         except (ValueError, TypeError, AttributeError) as fault:
             self.log.error("what was used of the quotas is not known", why=str(fault))
+
+    async def _restore_pauses(self) -> None:
+        """What people have paused stays so, before anything is delivered."""
+        try:
+            self.slots.pauses.restore(await self.spool.recall(PAUSES))
+        except (ValueError, TypeError, KeyError) as fault:
+            self.log.error("which queues are paused is not known", why=str(fault))
 
     async def _store_quotas(self) -> None:
         used = json.dumps(self.slots.export_quotas(), sort_keys=True)

@@ -191,6 +191,7 @@ def control(settings: Settings, *, is_required: bool) -> ControlSettings:
         settings.data, settings.panel, is_required, web.public_url or "", web.hosts,
         web.trusted_proxies, web_has_tls(settings),
         SessionLifetimes(web.session_idle, web.session_lifetime),
+        webhook_networks=settings.webhooks.allow,
     )  # fmt: skip
 
 

@@ -30,6 +30,7 @@ from waypost.config.sandbox import SandboxSection
 from waypost.config.section import WORD, Section, default_in, setting
 from waypost.config.telemetry import TelemetrySection
 from waypost.config.web import WebSection
+from waypost.config.webhooks import WebhooksSection
 from waypost.service import ServiceSettings
 
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -88,6 +89,7 @@ class Settings(Section):
     outbox: Annotated[tuple[OutboxSection, ...], BeforeValidator(array)] = ()
     tls: TlsSection = TlsSection()
     web: WebSection = WebSection()
+    webhooks: WebhooksSection = WebhooksSection()
     access: AccessSection = AccessSection()
     limits: LimitsSection = LimitsSection()
     recipients: RecipientsSection = RecipientsSection()

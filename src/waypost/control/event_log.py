@@ -14,6 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
+import structlog
+
 from waypost.administration import Administration
 from waypost.control.event_log_places import (
     BEGINNING,
@@ -23,7 +25,13 @@ from waypost.control.event_log_places import (
     placed_events,
 )
 from waypost.net.clock import Clock
-from waypost.spool.contract import AttemptRecord, NewMessage, QueuedMessage, Spool
+from waypost.spool.contract import (
+    AttemptRecord,
+    NewMessage,
+    QueuedMessage,
+    Spool,
+    SpoolRefusal,
+)
 
 BATCH: Final = 250
 """Entries of one question to the spool."""
@@ -74,10 +82,21 @@ class EventLog:
         self._tail_to = 0
         self._tail_weight = 0
         self._loading = asyncio.Lock()
+        self._report: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.events")
 
     async def open(self) -> None:
-        """Have the log written, and be told when it grows. Raises SpoolRefusal."""
-        state = await self._spool.record_events(wanted=True)
+        """Have the log written, and be told when it grows. Where the spool cannot do that now the
+        relay works without, and the log is closed from the beginning."""
+        try:
+            state = await self._spool.record_events(wanted=True)
+        except SpoolRefusal as fault:
+            self.is_closed = True
+            self._report.error(
+                "no event log", why=fault.text,
+                fix="make room on the spool's disk and start the relay again; until then there are "
+                "no webhooks and no live events",
+            )  # fmt: skip
+            return
         self.identity = state.identity
         self._tail_from = self._tail_to = state.last
         self._administration.watch(self._noticed)
@@ -152,13 +171,14 @@ class EventLog:
 
     # --- waiting ----------------------------------------------------------------------------
 
-    async def wait(self, read: EventBatch) -> None:
-        """Return when there may be more than was read, or the log is closed."""
+    async def wait(self, read: EventBatch, longest: float = LOOK_SECONDS) -> None:
+        """Return when there may be more than was read, when the log is closed, or after so many
+        seconds."""
         if not read.is_end or self._moment != read.moment or self.is_closed:
             return
         told = asyncio.Event()
         self.watch(told.set)
-        timer = self._clock.call_later(LOOK_SECONDS, told.set)
+        timer = self._clock.call_later(longest, told.set)
         try:
             await told.wait()
         finally:

@@ -5,12 +5,17 @@ Opened after the service has started and closed before it stops.
 
 from __future__ import annotations
 
+import random
+
 from waypost.administration import Administration
 from waypost.control.accounts_access import Accounts
 from waypost.control.audit import AuditLog
 from waypost.control.database import NAME, ControlDatabase
+from waypost.control.event_log import EventLog
 from waypost.control.settings import ControlSettings
 from waypost.control.statistics import Statistics
+from waypost.control.webhooks import Webhooks
+from waypost.control.webhooks_client import HttpxPoster
 from waypost.service import Service
 
 
@@ -28,15 +33,24 @@ class ControlRoom:
         self.accounts = Accounts(self.database, self.clock, settings.lifetimes)
         self.audit = AuditLog(self.database, self.clock)
         self.statistics = Statistics(administration, service.spool, self.database, self.clock)
+        self.events = EventLog(administration, service.spool, self.clock)
+        self.webhooks = Webhooks(
+            self.database, self.events, self.clock, random.SystemRandom(),
+            lambda: HttpxPoster(service.resolver, self.clock, settings.webhook_networks),
+        )  # fmt: skip
 
     async def open(self) -> None:
         """Make ready. Raises sqlite3.Error, OSError."""
         self.accounts.open()
         self.audit.open()
         await self.statistics.open()
+        await self.events.open()
+        await self.webhooks.open()
 
     async def close(self) -> None:
         """End what is under way and close the file."""
+        await self.webhooks.close()
+        self.events.close()
         await self.statistics.close()
         self.accounts.close()
         self.database.close()

@@ -29,3 +29,5 @@ class ControlSettings:
     """It serves HTTPS itself, with the relay's certificate."""
     lifetimes: SessionLifetimes = SessionLifetimes()
     """When people have to log in again."""
+    webhook_networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    """Networks that webhooks are sent to although they are not public."""

@@ -66,7 +66,8 @@ class Webhooks:
         self._clock = clock
         self._chance = chance
         self._posters = posters
-        self._labelled = labelled
+        self.labelled = labelled
+        """Knows tags and metadata; set before `open`."""
         self._random_bytes = random_bytes
         self._running: dict[str, _Running] = {}
         self._changing = asyncio.Lock()
@@ -230,7 +231,7 @@ class Webhooks:
         if not endpoint.settings.enabled or self._log.is_closed:
             return
         shared = Surroundings(
-            self._database, self._log, self._clock, self._chance, self._labelled, self._report
+            self._database, self._log, self._clock, self._chance, self.labelled, self._report
         )
         worker = EndpointWorker(endpoint, self._posters(), shared, self._disabled)
         task = asyncio.get_running_loop().create_task(worker.run())

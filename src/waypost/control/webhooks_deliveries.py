@@ -79,7 +79,7 @@ _DELIVERY: Final = (
 def write_attempt(connection: Connection, one: Delivery, attempt: Attempt) -> None:
     """What an attempt came to: `one` as it stands after it."""
     (identifier,) = connection.execute(
-        f"INSERT INTO webhook_delivery ({_DELIVERY.partition(', ')[2]}) "
+        f"INSERT INTO webhook_delivery ({_DELIVERY.partition(', ')[2]}) "  # noqa: S608
         "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (webhook, event) DO UPDATE SET "
         "state = excluded.state, failed = excluded.failed, next_at = excluded.next_at "
         "RETURNING id",
@@ -114,7 +114,7 @@ def trim(connection: Connection, webhook: str) -> None:
 def due(connection: Connection, webhook: str, now: float, limit: int) -> list[Delivery]:
     """What is to be tried again by now, in the order of the events."""
     rows = connection.execute(
-        f"SELECT {_DELIVERY} FROM webhook_delivery WHERE webhook = ? AND state = 'waiting' "
+        f"SELECT {_DELIVERY} FROM webhook_delivery WHERE webhook = ? AND state = 'waiting' "  # noqa: S608
         "AND next_at <= ? ORDER BY log, number, position LIMIT ?",
         (webhook, now, limit),
     )
@@ -154,7 +154,7 @@ def send_again(connection: Connection, webhook: str, identifier: int, now: float
 def delivery(connection: Connection, webhook: str, identifier: int) -> Delivery:
     """One delivery with its attempts. Raises NoSuchWebhook."""
     row = connection.execute(
-        f"SELECT {_DELIVERY} FROM webhook_delivery WHERE webhook = ? AND id = ?",
+        f"SELECT {_DELIVERY} FROM webhook_delivery WHERE webhook = ? AND id = ?",  # noqa: S608
         (webhook, identifier),
     ).fetchone()
     if row is None:
@@ -184,7 +184,7 @@ def deliveries(
         clauses.append("id < ?")
         rest.append(before)
     rows = connection.execute(
-        f"SELECT {_DELIVERY} FROM webhook_delivery WHERE {' AND '.join(clauses)} "
+        f"SELECT {_DELIVERY} FROM webhook_delivery WHERE {' AND '.join(clauses)} "  # noqa: S608
         "ORDER BY id DESC LIMIT ?",
         (*values, *rest, min(limit, PAGE)),
     ).fetchall()

@@ -93,14 +93,15 @@ _ENDPOINT: Final = (
 
 def endpoints(connection: Connection) -> list[Endpoint]:
     """All of them, the oldest first."""
-    rows = connection.execute(f"SELECT {_ENDPOINT} FROM webhook ORDER BY created_at, id")
+    rows = connection.execute(f"SELECT {_ENDPOINT} FROM webhook ORDER BY created_at, id")  # noqa: S608
     return [_endpoint(row) for row in rows]
 
 
 def endpoint(connection: Connection, identifier: str) -> Endpoint:
     """One of them. Raises NoSuchWebhook."""
     row = connection.execute(
-        f"SELECT {_ENDPOINT} FROM webhook WHERE id = ?", (identifier,)
+        f"SELECT {_ENDPOINT} FROM webhook WHERE id = ?",
+        (identifier,),  # noqa: S608
     ).fetchone()
     if row is None:
         raise NoSuchWebhook(identifier)

@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from waypost.config import Configuration
 from waypost.control.room import ControlRoom
 from waypost.faces.http import health, metrics
-from waypost.faces.http.api import sandbox
+from waypost.faces.http.api import events, sandbox, webhooks
 from waypost.faces.http.panel import (
     accounts,
     accounts_own,
@@ -45,6 +45,8 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
     application.include_router(health.router)
     application.include_router(metrics.router)
     application.include_router(sandbox.router)
+    application.include_router(events.router)
+    application.include_router(webhooks.router)
     Panel().install(application)
     for part in (theme, overview, queues, routes, suppressions, settings, logs):
         application.include_router(part.router)

@@ -61,7 +61,7 @@ class WebFace:
         await self.room.open()
         try:
             await self._server.start()
-            secret = await self.room.accounts.first_run_link()
+            secret = await self.room.accounts.first_run_link(self.places[0])
             if secret is not None:
                 self.first_run = f"{self.places[0]}first-run/{secret}"
         except OSError as fault:
@@ -73,7 +73,9 @@ class WebFace:
             )  # fmt: skip
 
     async def stop(self) -> None:
-        """Stop listening and close the room."""
+        """Stop listening and close the room. Streams of events end first, as nothing else ends
+        them."""
+        self.room.events.close()
         try:
             await self._server.stop()
         finally:
