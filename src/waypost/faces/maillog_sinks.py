@@ -45,6 +45,8 @@ class Heading:
         self.hostname = hostname
         self.name = name
         self._process = os.getpid()
+        self._second = -1
+        self._head = self._zone = ""
 
     def tag(self, program: str) -> str:
         """postfix/smtpd[4711]"""
@@ -55,7 +57,11 @@ class Heading:
         at, program, text = line
         if not program:
             return text
-        moment = dt.datetime.fromtimestamp(at).astimezone().isoformat(timespec="microseconds")
+        second = int(at)
+        if second != self._second:  # most lines are of the second of the one before
+            moment = dt.datetime.fromtimestamp(second).astimezone().isoformat()
+            self._second, self._head, self._zone = second, moment[:19], moment[19:]
+        moment = f"{self._head}.{int((at - second) * 1_000_000):06}{self._zone}"
         return f"{moment} {self.hostname} {self.tag(program)}: {text}"
 
 
