@@ -165,6 +165,10 @@ class Engine:
         """Somebody knows better: do not leave a destination alone any longer."""
         self._keeper.retry_now(domain)
 
+    def pauses_changed(self) -> None:
+        """People have paused or resumed queues (Slots.pauses)."""
+        self._keeper.pauses_changed()
+
     # --- new mail ---------------------------------------------------------------------------
 
     def plan(self, envelope: Envelope, user: str | None) -> Plan:

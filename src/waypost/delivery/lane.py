@@ -33,7 +33,7 @@ class Lane:
 
     __slots__ = (
         "armed", "arming", "blocked_reason", "blocked_until", "busy", "destination", "idle", "key",
-        "leaving", "metered", "opening", "parked", "ready", "recheck", "route",
+        "leaving", "metered", "opening", "parked", "paused", "ready", "recheck", "route",
     )  # fmt: skip
 
     def __init__(self, route: Route, destination: str) -> None:
@@ -62,6 +62,8 @@ class Lane:
         """Wall clock; the destination is left alone until then."""
         self.blocked_reason = ""
         """Why, in words for people; also why there is no connection."""
+        self.paused = False
+        """Somebody holds it back, without end (pauses.py); `blocked_until` says so as well."""
         self.recheck = False
         """A timer is set that looks at the lane again."""
         self.leaving = False

@@ -41,6 +41,9 @@ SHORTEST_WAIT: Final = 0.001
 
 _NOT_KEPT: Final = "0.0 * delivered; what was said is not kept (verbosity brief)"
 
+FOR_EVER: Final = float("inf")
+"""Until when a paused lane is blocked; no timer is set for it."""
+
 _OF_ALL: Final = ("total-connections", "route-connections")
 """Limits that end when any connection is closed."""
 
@@ -97,6 +100,8 @@ class LaneKeeper:
         lane = self.lanes.get(key)
         if lane is None:
             lane = self.lanes[key] = Lane(route, key[1])
+            if self._slots.pauses:
+                self._hold_if_paused(lane)
         return lane
 
     def still(self, lane: Lane) -> Lane | None:
@@ -187,6 +192,9 @@ class LaneKeeper:
             self._forget_if_unused(lane)
             return
         now = self._clock.now()
+        if lane.paused:
+            self._put_down(lane)
+            return
         if lane.blocked_until > now:
             self._look_again(lane, lane.blocked_until - now)
             return
@@ -332,14 +340,20 @@ class LaneKeeper:
     def _back_off(self, lane: Lane, reason: str) -> None:
         """Leave a destination alone for a while; what waits in memory for it goes back to disk."""
         now = self._clock.now()
-        lane.blocked_until = self._slots.back_off(lane.route, lane.destination, now, reason)
-        lane.blocked_reason = reason
+        until = self._slots.back_off(lane.route, lane.destination, now, reason)
+        self._put_down(lane)
+        if not lane.paused:
+            lane.blocked_until = until
+            lane.blocked_reason = reason
+            self._look_again(lane, until - now)
+
+    def _put_down(self, lane: Lane) -> None:
+        """What waits in memory for a lane is only on disk from now on."""
         self._to_disk(lane)
         while lane.armed:
             message = lane.armed.pop()
             _park(lane, message)
             self._arming.unmark((message,))
-        self._look_again(lane, lane.blocked_until - now)
 
     def _slot_is_free(self) -> None:
         """A connection has ended: the lane that waits the longest may open one."""
@@ -460,11 +474,31 @@ class LaneKeeper:
     def retry_now(self, domain: str) -> None:
         """Somebody knows better: try a destination at once."""
         for lane in list(self.lanes.values()):
-            if lane.destination in ("", domain):
+            if lane.destination in ("", domain) and not lane.paused:
                 self._slots.retry_now(lane.route, lane.destination)
                 lane.blocked_until = 0.0
                 self._unpark(lane)
                 self.dispatch(lane)
+
+    def pauses_changed(self) -> None:
+        """Somebody has paused or resumed queues (Slots.pauses)."""
+        for lane in list(self.lanes.values()):
+            was, held = lane.paused, self._hold_if_paused(lane)
+            if held:
+                self.dispatch(lane)
+            elif was:
+                lane.blocked_until = 0.0
+                lane.blocked_reason = ""
+                self._unpark(lane)
+                self.dispatch(lane)
+
+    def _hold_if_paused(self, lane: Lane) -> bool:
+        pause = self._slots.pauses.of(lane.route.name, lane.destination)
+        lane.paused = pause is not None
+        if pause is not None:
+            lane.blocked_until = FOR_EVER
+            lane.blocked_reason = pause.text
+        return lane.paused
 
     # --- tasks ------------------------------------------------------------------------------
 

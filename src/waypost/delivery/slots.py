@@ -18,6 +18,7 @@ from typing import Final
 
 from waypost.delivery.backoff import MAXIMUM_FAILURES, BackOff
 from waypost.delivery.chance import Chance
+from waypost.delivery.pauses import Pauses
 from waypost.delivery.quota import QuotaLedger, QuotaUsed, State, TokenBucket
 from waypost.delivery.route import Rate, Route
 
@@ -110,6 +111,8 @@ class Slots:
         self._routes: dict[str, _OfRoute] = {}
         self._destinations: OrderedDict[tuple[str, str], _OfDestination] = OrderedDict()
         self._restored: dict[str, State] = {}
+        self.pauses = Pauses()
+        """What people hold back."""
 
     # --- connections ------------------------------------------------------------------------
 

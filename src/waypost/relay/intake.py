@@ -177,10 +177,12 @@ class Intake:
         self._head = bytearray()
         self.writer.discard()
 
-    def found_eight_bit(self) -> None:
+    def found_eight_bit(self, *, in_header: bool) -> None:
         """The content has octets beyond US-ASCII, as a sender of SMTP would have said before it
-        (BODY=8BITMIME, RFC 6152)."""
-        self._envelope = replace(self._envelope, body="8BITMIME")
+        (BODY=8BITMIME, RFC 6152; SMTPUTF8 for its header, RFC 6531)."""
+        envelope = self._envelope
+        utf8 = envelope.smtputf8 or in_header
+        self._envelope = replace(envelope, body="8BITMIME", smtputf8=utf8)
 
     def finish(self, done: Callable[[Reply | None, str], None]) -> None:
         """The content is whole. `done(None, identifier)` is called when it is durable, and

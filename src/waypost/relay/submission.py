@@ -152,17 +152,38 @@ class Submissions:
 
     async def _take_pieces(self, intake: Intake, pieces: AsyncIterator[bytes]) -> None:
         """Content as it comes, its lines ended by CRLF and its size bounded."""
-        lines, size, is_ascii = LineEnds(normalise=True), 0, True
+        lines, size, eight_bit, head = LineEnds(normalise=True), 0, False, _Head()
         async for piece in pieces:
             mended = lines.feed(piece)
             size += len(mended)
             if size > self.maximum_size:
                 raise self._too_large(size)
-            is_ascii = is_ascii and mended.isascii()
+            eight_bit = eight_bit or not mended.isascii()
+            head.look_at(mended)
             await _give(intake, mended)
         await _give(intake, lines.finish())
-        if not is_ascii:
-            intake.found_eight_bit()
+        if eight_bit:
+            intake.found_eight_bit(in_header=head.eight_bit)
+
+
+class _Head:
+    """Whether the header of content that comes in pieces has octets beyond US-ASCII."""
+
+    def __init__(self) -> None:
+        self.eight_bit = False
+        self._end = b""
+        """The last octets before a piece."""
+        self._passed = False
+
+    def look_at(self, piece: bytes) -> None:
+        """The next piece."""
+        if self._passed:
+            return
+        seen = self._end + piece
+        end = seen.find(b"\r\n\r\n")
+        self._passed = end >= 0
+        self.eight_bit = self.eight_bit or not (seen[:end] if end >= 0 else seen).isascii()
+        self._end = seen[-3:]
 
 
 async def _give(intake: Intake, piece: bytes) -> None:

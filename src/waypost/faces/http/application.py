@@ -8,6 +8,8 @@ from waypost.config import Configuration
 from waypost.control.room import ControlRoom
 from waypost.faces.http import health, metrics
 from waypost.faces.http.api import events, sandbox, webhooks
+from waypost.faces.http.openapi import add_api, bound_api, describe
+from waypost.faces.http.api import accounts as api_accounts
 from waypost.faces.http.panel import (
     accounts,
     accounts_own,
@@ -45,6 +47,8 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
     application.include_router(health.router)
     application.include_router(metrics.router)
     application.include_router(sandbox.router)
+    application.include_router(api_accounts.router)
+    add_api(application)
     application.include_router(events.router)
     application.include_router(webhooks.router)
     Panel().install(application)
@@ -54,6 +58,8 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
         application.include_router(mail.router)
     for people in (login, accounts_own, accounts, keys, audit):
         application.include_router(people.router)
+    describe(application)
+    bound_api(application, room.clock.monotonic)
     add_handlers(application)
     secure(application, room)  # last: nothing comes before the perimeter
     return application

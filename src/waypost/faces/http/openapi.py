@@ -1,0 +1,95 @@
+"""The API put together: its routes, its bounds, and its description (OpenAPI 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic.json_schema import models_json_schema
+
+from waypost.faces.http.api import (
+    doctor,
+    messages,
+    messages_actions,
+    queues,
+    routes,
+    status,
+    submission,
+    suppressions,
+    templates,
+)
+from waypost.faces.http.api_parts import BoundedBodies, taken
+from waypost.faces.http.problems import API
+from waypost.faces.http.rate_limit import ApiRate, RateLimit, RateLimiter
+
+_DESCRIPTION: Final = """\
+Everything that a relay does, for programs: submit mail, follow it, steer the queue.
+
+Authenticate with an API key, `Authorization: Bearer wpk_...` (`waypost key add NAME` makes one).
+What goes wrong is told as `application/problem+json` (RFC 9457): `detail` says what happened and
+what to do next. Lists come in pages: give `next` of one as `cursor` of the following request. Each
+answer says in `RateLimit` how many requests are left.
+"""
+
+_TAGS: Final = {
+    "messages": "Submit messages, find them, read what became of them.",
+    "queue": "Retry, hold, release and cancel what waits; pause destinations.",
+    "routes": "Where mail goes, and how it goes.",
+    "suppressions": "Addresses to which nothing is sent.",
+    "events": "What happened to messages, in order, and as it happens.",
+    "webhooks": "Events sent to your programs, signed, until they are taken.",
+    "templates": "Messages with places to fill in.",
+    "doctor": "What a reply means, and what is wrong with a server or domain.",
+    "status": "The relay as a whole.",
+}
+
+
+def add_api(application: FastAPI) -> None:
+    """Add what there is for mail, queues and the relay as a whole."""
+    for part in (
+        submission, messages, messages_actions, queues, routes, suppressions, templates, doctor,
+        status,
+    ):  # fmt: skip
+        application.include_router(part.router)
+
+
+def bound_api(application: FastAPI, monotonic: Callable[[], float]) -> None:
+    """Bound what callers of the API may ask, and how much they may send."""
+    application.add_middleware(BoundedBodies)
+    application.add_middleware(RateLimit, limiter=RateLimiter(ApiRate(), monotonic))
+
+
+def describe(application: FastAPI) -> None:
+    """Have the application describe its API by the following."""
+
+    def made() -> dict[str, Any]:
+        if application.openapi_schema is None:
+            application.openapi_schema = _described(application)
+        return application.openapi_schema
+
+    application.openapi = made  # type: ignore[method-assign]
+
+
+def _described(application: FastAPI) -> dict[str, Any]:
+    shown = [one for one in application.routes if getattr(one, "path", "").startswith(API)]
+    described = get_openapi(
+        title="Waypost",
+        version=application.version,
+        openapi_version="3.1.0",
+        summary="Mail from an application to the recipient's server, reliably.",
+        description=_DESCRIPTION,
+        routes=shown,
+        tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    _, definitions = models_json_schema(
+        [(model, "validation") for model in taken.values()],
+        ref_template="#/components/schemas/{model}",
+    )
+    schemas = described.setdefault("components", {}).setdefault("schemas", {})
+    for name, schema in definitions.get("$defs", {}).items():
+        schemas.setdefault(name, schema)
+    described["security"] = [{"key": []}, {"session": []}]
+    return described
