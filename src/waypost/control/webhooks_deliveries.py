@@ -8,7 +8,7 @@ in a transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from sqlite3 import Connection
@@ -129,6 +129,25 @@ def waiting(connection: Connection, webhook: str) -> tuple[int, float | None]:
         (webhook,),
     ).fetchone()
     return int(count), first
+
+
+def last_place(connection: Connection, webhook: str, log: str) -> int:
+    """The entry of a log behind which nothing was ever sent."""
+    (last,) = connection.execute(
+        "SELECT max(number) FROM webhook_delivery WHERE webhook = ? AND log = ?", (webhook, log)
+    ).fetchone()
+    return last or 0
+
+
+def known(connection: Connection, webhook: str, events: Iterable[str]) -> set[str]:
+    """Those of these events that have a delivery."""
+    return {
+        event
+        for event in events
+        if connection.execute(
+            "SELECT 1 FROM webhook_delivery WHERE webhook = ? AND event = ?", (webhook, event)
+        ).fetchone()
+    }
 
 
 def hasten(connection: Connection, webhook: str, now: float) -> None:

@@ -100,8 +100,8 @@ def endpoints(connection: Connection) -> list[Endpoint]:
 def endpoint(connection: Connection, identifier: str) -> Endpoint:
     """One of them. Raises NoSuchWebhook."""
     row = connection.execute(
-        f"SELECT {_ENDPOINT} FROM webhook WHERE id = ?",
-        (identifier,),  # noqa: S608
+        f"SELECT {_ENDPOINT} FROM webhook WHERE id = ?",  # noqa: S608
+        (identifier,),
     ).fetchone()
     if row is None:
         raise NoSuchWebhook(identifier)

@@ -19,15 +19,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
 
-import structlog
-
 from waypost.control import audit, webhooks_deliveries, webhooks_store
-from waypost.control.database import ControlDatabase
-from waypost.control.event_log import EventLog
 from waypost.control.event_log_documents import (
     NO_LABELS,
-    Labelled,
-    Labels,
     event_payload,
     event_type,
     payload_bytes,
@@ -37,11 +31,10 @@ from waypost.control.webhooks_client import Answer, Poster
 from waypost.control.webhooks_deliveries import Attempt, Delivery, DeliveryState
 from waypost.control.webhooks_endpoint import Endpoint
 from waypost.control.webhooks_health import GONE, EndpointHealth
+from waypost.control.webhooks_reader import EndpointReader, Surroundings
 from waypost.control.webhooks_schedule import next_attempt
 from waypost.control.webhooks_signing import signed_headers
 from waypost.control.webhooks_stream import EventStream
-from waypost.delivery.chance import Chance
-from waypost.net.clock import Clock
 from waypost.spool.contract import SpoolRefusal
 
 CONCURRENCY: Final = 4
@@ -55,18 +48,6 @@ TRIM_EVERY: Final = 500
 
 SAVE_EVERY: Final = 1000
 """Entries of the log that were of no interest, after which the place is kept all the same."""
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What all workers share."""
-
-    database: ControlDatabase
-    log: EventLog
-    clock: Clock
-    chance: Chance
-    labelled: Labelled | None
-    report: structlog.stdlib.BoundLogger
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +74,7 @@ class EndpointWorker:
         self._poster = poster
         self._shared = shared
         self._on_disabled = on_disabled
-        self._wanted = endpoint.settings.filter()
+        self._reader = EndpointReader(endpoint, shared)
         self._health = EndpointHealth(endpoint)
         same = endpoint.log == shared.log.identity  # otherwise the spool has been replaced
         self._streams = [EventStream(endpoint.place if same else BEGINNING)]
@@ -213,7 +194,9 @@ class EndpointWorker:
         moved = False
         for stream in tuple(self._streams):
             if stream.is_empty and not stream.is_read:
-                moved = await self._read(stream) or moved
+                moved = await self._reader.read(stream) or moved
+                if stream.is_empty and stream.read_to.number - stream.saved.number >= SAVE_EVERY:
+                    await self._save_place()
             elif stream.is_over:
                 await self._end(stream)
                 moved = True
@@ -227,35 +210,6 @@ class EndpointWorker:
                 else:
                     stream.settled(one.place)  # it is being sent this very moment
         return jobs, moved
-
-    async def _read(self, stream: EventStream) -> bool:
-        """Read on in the log; whether there was anything."""
-        batch = await self._shared.log.read(stream.read_to)
-        if batch.missed:
-            self._shared.report.warning(
-                "webhook events are gone", webhook=self._endpoint.id,
-                why="retention removed them before the endpoint took them",
-            )  # fmt: skip
-        events = batch.events
-        labels = await self._labels(events) if self._wanted.tag else {}
-        stream.add(
-            [
-                one
-                for one in events
-                if self._wanted.matches(one, labels.get(one.entry.identifier, NO_LABELS))
-            ],
-            batch.upto,
-        )
-        if batch.is_end and stream.last is not None:
-            stream.last = min(stream.last, stream.read_to.number)
-        if stream.is_empty and stream.read_to.number - stream.saved.number >= SAVE_EVERY:
-            await self._save_place()
-        return not batch.is_end
-
-    async def _labels(self, events: tuple[PlacedEvent, ...]) -> dict[int, Labels]:
-        labelled = self._shared.labelled
-        messages = {one.entry.identifier for one in events} - {0}
-        return dict(await labelled.labels(messages)) if labelled and messages else {}
 
     def _job(self, one: PlacedEvent, stream: EventStream) -> _Job:
         return _Job(
@@ -295,7 +249,7 @@ class EndpointWorker:
             gone = Answer(None, 0.0, "the event is gone: retention has removed it")
             await self._settle(job, now, gone, is_final=True)
             return
-        labels = (await self._labels((one,))).get(one.entry.identifier, NO_LABELS)
+        labels = (await self._reader.labels((one,))).get(one.entry.identifier, NO_LABELS)
         body = payload_bytes(event_payload(one, labels))
         headers = signed_headers(self._endpoint.secrets(now), delivery.event, int(now), body)
         answer = await self._poster.post(self._endpoint.settings.url, body, headers)
