@@ -132,7 +132,7 @@ class Service:
                 (host, one.address.port) for one in settings.listeners for host in one.address.hosts
             ),
         )
-        opener = Opener(
+        self.opener = opener = Opener(
             settings.hostname,
             self.network,
             self.resolver,

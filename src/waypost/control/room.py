@@ -13,6 +13,7 @@ from waypost.control.accounts_access import Accounts
 from waypost.control.audit import AuditLog
 from waypost.control.database import NAME, ControlDatabase
 from waypost.control.event_log import EventLog
+from waypost.control.inbox import Inbox
 from waypost.control.settings import ControlSettings
 from waypost.control.statistics import Statistics
 from waypost.control.submissions import SubmissionRecords
@@ -42,6 +43,7 @@ class ControlRoom:
         self.audit = AuditLog(self.database, self.clock)
         self.statistics = Statistics(administration, service.spool, self.database, self.clock)
         self.events = EventLog(administration, service.spool, self.clock)
+        self.inbox = Inbox(self.database, service, administration)
         self.webhooks = Webhooks(
             self.database, self.events, self.clock, random.SystemRandom(),
             lambda: HttpxPoster(service.resolver, self.clock, settings.webhook_networks),
@@ -55,6 +57,7 @@ class ControlRoom:
         await self.submissions.open()
         await self.statistics.open()
         await self.events.open()
+        self.inbox.open()
         await self.webhooks.open()
 
     async def _existing(self, messages: Sequence[int]) -> set[int]:
@@ -65,6 +68,7 @@ class ControlRoom:
     async def close(self) -> None:
         """End what is under way and close the file."""
         await self.webhooks.close()
+        self.inbox.close()
         self.events.close()
         await self.statistics.close()
         await self.submissions.close()

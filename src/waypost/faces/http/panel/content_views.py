@@ -16,8 +16,8 @@ from urllib.parse import unquote
 from waypost.faces.http.panel.message_checks import Check, checks_of
 from waypost.mail.headers import decoded_text
 from waypost.mail.html_display import ShownHtml, html_for_display
-from waypost.mail.html_text import text_of_html
 from waypost.mail.parts import Part, ReadMessage
+from waypost.mail.preview_text import text_of
 
 VIEWS: Final = {
     "html": "HTML", "text": "Text", "headers": "Headers", "source": "Source",
@@ -164,16 +164,6 @@ class _Images:
             return ""
         self._left -= len(octets)
         return f"data:{part.kind};base64,{b64encode(octets).decode('ascii')}"
-
-
-def text_of(read: ReadMessage, most: int) -> tuple[str, bool, bool]:
-    """The text of a message, whether it is cut, and whether it was made from its HTML."""
-    part, from_html = read.text, False
-    if part is None and read.html is not None:
-        text, from_html = text_of_html(read.letters(read.html, SHOWN_HTML)), True
-    else:
-        text = read.letters(part, most + 1) if part is not None else ""
-    return text[:most], len(text) > most, from_html
 
 
 def _header(name: str, value: str) -> tuple[str, str, str]:

@@ -58,7 +58,7 @@ def explanation_of_outcome(reply: str, reason: str, *, host: str, recipient: str
     found = classify_text(reply)
     known = reasons().get(reason)
     if known is not None and found.reason != reason:
-        step = f"Waypost calls this {reason!r}."
+        step = f"Calls this {reason}."
         from_reason = finding_of(heard, found, cause_id=known.cause) if known.cause else None
         return Explanation(
             from_reason.title if from_reason else known.title,

@@ -53,7 +53,7 @@ html {{ background: #fff; color: #000; color-scheme: light; }}
 body {{ margin: 12px; font: 15px/1.5 system-ui, sans-serif; overflow-wrap: break-word; }}
 img {{ max-width: 100%; }}
 img[data-off] {{ outline: 1px dashed #8a96a2; outline-offset: -1px; color: #56626d; }}
-a[data-link] {{ color: #0b57d0; text-decoration: underline; cursor: help; }}
+:where(a[data-link]) {{ color: #0b57d0; text-decoration: underline; }}
 </style></head><body>{}</body></html>
 """
 
