@@ -13,6 +13,7 @@ from waypost.config.delivering import RouteSection
 from waypost.config.model import Settings
 from waypost.config.problems import resembling
 from waypost.config.sandbox import FaultRuleSection
+from waypost.config.signing import DkimSection
 from waypost.config.units import seconds_text
 from waypost.control.sessions import SessionLifetimes
 from waypost.control.settings import ControlSettings
@@ -21,6 +22,7 @@ from waypost.delivery.retry import RetrySchedule
 from waypost.delivery.route import NextHop, Quotas, Route, RouteLimits, RouteMatch, Strategy
 from waypost.delivery.routing import InvalidRouting, RoutingTable
 from waypost.faults.rule import FaultRule, InvalidRule, read
+from waypost.mail.dkim import DkimSigner
 from waypost.outbox.worker import WorkerSettings
 from waypost.relay.access import AccessSettings, ListenerKind
 from waypost.relay.authentication import MECHANISMS
@@ -31,6 +33,7 @@ from waypost.relay.listener_address import ListenerAddress
 from waypost.relay.outboxes import OutboxSettings
 from waypost.relay.peer_limits import PeerLimitSettings
 from waypost.relay.recipient_policy import RecipientSettings
+from waypost.relay.signing import SigningKey
 from waypost.service import ServiceSettings
 from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.sqlite import SqliteSettings
@@ -150,6 +153,7 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
             )
             for one in settings.outbox
         ),
+        signing_keys=tuple(signing_key(one) for one in settings.dkim),
         certificate=settings.tls.certificate,
         key=settings.tls.key,
         access=AccessSettings(
@@ -181,6 +185,28 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
         timeouts=settings.timeouts.model_dump(),
         retention=settings.retention,
     )  # fmt: skip
+
+
+def signing_key(section: DkimSection) -> SigningKey:
+    """A key for DKIM. Raises InvalidKey, a ValueError."""
+    signer = DkimSigner(section.domain, section.selector, section.key.key)
+    return SigningKey(signer, section.subdomains)
+
+
+def check_signing(settings: Settings, report: Report) -> None:
+    """Each key can sign, and no name is there twice."""
+    seen: set[tuple[str, str]] = set()
+    for number, section in enumerate(settings.dkim):
+        try:
+            signer = signing_key(section).signer
+        except ValueError as fault:
+            report(("dkim", number, "selector"), str(fault), None)
+            continue
+        name = (signer.domain, signer.selector.lower())
+        if name in seen:
+            record = f"{signer.selector}._domainkey.{signer.domain}"
+            report(("dkim", number, "selector"), f"{record} is there twice", None)
+        seen.add(name)
 
 
 def control(settings: Settings, *, is_required: bool) -> ControlSettings:

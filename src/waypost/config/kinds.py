@@ -70,12 +70,14 @@ class NamedHop:
         return redacted(self.url)
 
 
-def _context(info: ValidationInfo) -> Reading:
+def reading_of(info: ValidationInfo) -> Reading:
+    """What the values of this file may refer to."""
     context = info.context
     return context if isinstance(context, Reading) else Reading(Path())
 
 
-def _text(value: object, what: str) -> str:
+def text_given(value: object, what: str) -> str:
+    """The value where it is text. Raises ValueError that says what it must be."""
     if not isinstance(value, str):
         raise ValueError(f"must be {what}, in quotes")
     return value
@@ -84,7 +86,7 @@ def _text(value: object, what: str) -> str:
 def one_or_more(value: object, info: ValidationInfo) -> object:
     """A single value is a list of one; pydantic wants a tuple where TOML gives a list."""
     if isinstance(value, str):
-        if _context(info).from_text:
+        if reading_of(info).from_text:
             return tuple(piece.strip() for piece in value.split(",") if piece.strip())
         return (value,)
     return tuple(value) if isinstance(value, list) else value
@@ -96,7 +98,7 @@ def array(value: object) -> object:
 
 
 def _count(value: object, info: ValidationInfo) -> object:
-    if isinstance(value, str) and _context(info).from_text and re.fullmatch("[0-9]{1,10}", value):
+    if isinstance(value, str) and reading_of(info).from_text and re.fullmatch("[0-9]{1,10}", value):
         return int(value)
     return value
 
@@ -120,7 +122,7 @@ def _seconds_or_never(value: object) -> float | None:
 
 
 def _rate(value: object) -> Rate:
-    text = _text(value, 'a rate such as "100/minute"')
+    text = text_given(value, 'a rate such as "100/minute"')
     try:
         return Rate.parse(text)
     except ValueError as fault:
@@ -130,16 +132,17 @@ def _rate(value: object) -> Rate:
 
 
 def _truth(value: object, info: ValidationInfo) -> object:
-    if isinstance(value, str) and _context(info).from_text:
+    if isinstance(value, str) and reading_of(info).from_text:
         return _TRUTHS.get(value.lower(), value)
     return value
 
 
-def _path(value: object, info: ValidationInfo) -> Path:
-    text = _text(value, "a path")
+def file_named(value: object, info: ValidationInfo) -> Path:
+    """A path, relative to the folder of the file; ~ is the home folder. Raises ValueError."""
+    text = text_given(value, "a path")
     if not text or "\0" in text:
         raise ValueError("must be a path; it is empty or holds a NUL")
-    context = _context(info)
+    context = reading_of(info)
     home = context.environment.get("HOME")
     if text == "~" or text.startswith("~/"):
         if not home:
@@ -149,14 +152,14 @@ def _path(value: object, info: ValidationInfo) -> Path:
 
 
 def _user_name(value: object) -> str:
-    text = _text(value, "the name of a user")
+    text = text_given(value, "the name of a user")
     if not text or len(text) > 255 or not text.isprintable():
         raise ValueError("must be the name of a user")
     return text
 
 
 def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    text = _text(value, "a network such as 192.0.2.0/24")
+    text = text_given(value, "a network such as 192.0.2.0/24")
     try:
         return ipaddress.ip_network(text)
     except ValueError as fault:
@@ -169,7 +172,7 @@ def _network(value: object) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
 
 
 def _pattern(value: object) -> str:
-    text = _text(value, "a pattern such as example.com")
+    text = text_given(value, "a pattern such as example.com")
     Patterns((text,))
     if _CONTROL.search(text.strip()):
         raise ValueError(f"{text[:60]!r} holds a space or control character; patterns have none")
@@ -177,11 +180,11 @@ def _pattern(value: object) -> str:
 
 
 def _plain_text(value: object) -> str:
-    return _text(value, "text")
+    return text_given(value, "text")
 
 
 def _hostname(value: object) -> str:
-    text = _text(value, "a host name")
+    text = text_given(value, "a host name")
     try:
         return domain_to_ascii(text)
     except ValueError as fault:
@@ -189,7 +192,7 @@ def _hostname(value: object) -> str:
 
 
 def _route_name(value: object) -> str:
-    text = _text(value, "a name")
+    text = text_given(value, "a name")
     if not _ROUTE_NAME.fullmatch(text):
         raise ValueError(
             f"{text[:60]!r} is no name; it has up to 64 letters, digits and . _ - @, and begins "
@@ -199,8 +202,8 @@ def _route_name(value: object) -> str:
 
 
 def _hop(value: object, info: ValidationInfo) -> NamedHop:
-    url = _text(value, 'a URL such as "smtp://user:password@host:587"')
-    context = _context(info)
+    url = text_given(value, 'a URL such as "smtp://user:password@host:587"')
+    context = reading_of(info)
     if not context.follow_routes:
         return NamedHop(url, None)
 
@@ -217,11 +220,11 @@ def _hop(value: object, info: ValidationInfo) -> NamedHop:
 
 
 def _address(value: object) -> ListenerAddress:
-    return ListenerAddress.parse(_text(value, "an address such as 127.0.0.1:2525"))
+    return ListenerAddress.parse(text_given(value, "an address such as 127.0.0.1:2525"))
 
 
 def _panel(value: object) -> str:
-    text = _text(value, "HOST:PORT or off")
+    text = text_given(value, "HOST:PORT or off")
     if text == "off":
         return text
     address = ListenerAddress.parse(text)
@@ -231,10 +234,10 @@ def _panel(value: object) -> str:
 
 
 def _mail_place(value: object, info: ValidationInfo) -> Path | str:
-    text = _text(value, "a path, stderr or syslog")
+    text = text_given(value, "a path, stderr or syslog")
     if text in ("stderr", "syslog"):
         return text
-    path = _path(text, info)
+    path = file_named(text, info)
     if path.is_dir():
         raise ValueError(f"{path} is a folder; name a file in it")
     if not path.parent.is_dir():
@@ -243,14 +246,14 @@ def _mail_place(value: object, info: ValidationInfo) -> Path | str:
 
 
 def _mail_name(value: object) -> str:
-    text = _text(value, "a word")
+    text = text_given(value, "a word")
     if not re.fullmatch("[A-Za-z][A-Za-z0-9_-]{0,31}", text):
         raise ValueError(f"{text[:60]!r} is no name of a program; write a word such as postfix")
     return text
 
 
 def _spool(value: object, info: ValidationInfo) -> Path:
-    text = _text(value, "a URL such as sqlite:/var/lib/waypost/spool")
+    text = text_given(value, "a URL such as sqlite:/var/lib/waypost/spool")
     kind, colon, place = text.partition(":")
     if kind.lower() in ("postgresql", "postgres"):
         raise ValueError("PostgreSQL is not supported as a spool; write sqlite:PATH")
@@ -258,7 +261,7 @@ def _spool(value: object, info: ValidationInfo) -> Path:
         raise ValueError(f"{redacted(text)[:80]!r} is no spool; write sqlite:PATH")
     if not place:
         raise ValueError("has no path; write sqlite:PATH, with the folder of the spool")
-    folder = _path(place, info)
+    folder = file_named(place, info)
     if folder.is_file():
         raise ValueError(f"{folder} is a file; the spool is a folder")
     return folder
@@ -277,10 +280,10 @@ class OutboxDatabase:
 
 
 def _database(value: object, info: ValidationInfo) -> OutboxDatabase:
-    text = _text(value, "a URL such as sqlite:/srv/shop/shop.sqlite")
+    text = text_given(value, "a URL such as sqlite:/srv/shop/shop.sqlite")
     kind, colon, place = text.partition(":")
     if kind == "sqlite" and colon and place:
-        return OutboxDatabase(f"sqlite:{_path(place, info)}")
+        return OutboxDatabase(f"sqlite:{file_named(place, info)}")
     if kind in ("postgresql", "postgres") and place.startswith("//"):
         return OutboxDatabase(text)
     raise ValueError(
@@ -328,7 +331,7 @@ SecondsOrNever = Annotated[
     Kind("time or never", lambda value: '"never"' if value is None else _seconds_written(value)),
 ]
 PerPeriod = Annotated[Rate, PlainValidator(_rate), Kind("rate", toml_text)]
-FilePath = Annotated[Path, PlainValidator(_path), Kind("path", toml_text)]
+FilePath = Annotated[Path, PlainValidator(file_named), Kind("path", toml_text)]
 HostName = Annotated[str, PlainValidator(_hostname), Kind("host name", toml_text)]
 UserName = Annotated[str, PlainValidator(_user_name), Kind("user", toml_text)]
 RouteName = Annotated[str, PlainValidator(_route_name), Kind("name of a route", toml_text)]

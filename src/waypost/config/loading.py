@@ -123,6 +123,8 @@ def load(path: Path | None, environment: Mapping[str, str], flags: Flags) -> Con
         build.check_web(settings, report)
     if not faulty & {"sandbox"}:
         build.check_sandbox(settings, routes, report)
+    if not faulty & {"dkim"}:
+        build.check_signing(settings, report)
     if not faulty & {"delivery"}:
         build.check_delivery(settings, report)
     if problems:

@@ -28,6 +28,7 @@ from waypost.config.kinds import (
 )
 from waypost.config.sandbox import SandboxSection
 from waypost.config.section import WORD, Section, default_in, setting
+from waypost.config.signing import DkimSection
 from waypost.config.telemetry import TelemetrySection
 from waypost.config.web import WebSection
 from waypost.config.webhooks import WebhooksSection
@@ -87,6 +88,7 @@ class Settings(Section):
     workers: Positive = setting(1, "Processes that share the work and the limits.")
     listener: Annotated[tuple[ListenerSection, ...], BeforeValidator(array)] = ()
     outbox: Annotated[tuple[OutboxSection, ...], BeforeValidator(array)] = ()
+    dkim: Annotated[tuple[DkimSection, ...], BeforeValidator(array)] = ()
     tls: TlsSection = TlsSection()
     web: WebSection = WebSection()
     webhooks: WebhooksSection = WebhooksSection()

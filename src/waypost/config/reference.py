@@ -37,6 +37,13 @@ _FAULT: Final = """\
 #   reply = "450 4.7.1 Greylisted"
 """
 
+_DKIM: Final = """\
+#   [[dkim]]
+#   domain = "example.com"
+#   selector = "mail2026"
+#   key = "/etc/waypost/mail2026.pem"
+"""
+
 _ROUTE: Final = """\
 # A smarthost, with its password from the environment:
 #   via = "smtp://${SMTP_USER}:${SMTP_PASSWORD}@smtp.example.com:587"
@@ -53,7 +60,7 @@ via = "sandbox:"
 """
 
 
-_EXAMPLES: Final = {"outbox": _OUTBOX, "sandbox.rule": _FAULT}
+_EXAMPLES: Final = {"outbox": _OUTBOX, "dkim": _DKIM, "sandbox.rule": _FAULT}
 """Tables that are only there when somebody wants them."""
 
 

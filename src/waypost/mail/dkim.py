@@ -57,6 +57,7 @@ __all__ = [
     "DkimRecord",
     "DkimSigner",
     "InvalidKey",
+    "PreparedSignature",
     "RelaxedBodyHash",
     "dkim_record",
     "load_key",
@@ -97,6 +98,11 @@ class DkimSigner:
     def algorithm(self) -> str:
         """a= of the signature."""
         return "rsa-sha256" if isinstance(self.key, rsa.RSAPrivateKey) else "ed25519-sha256"
+
+    @property
+    def octets(self) -> int:
+        """Of a signature."""
+        return self.key.key_size // 8 if isinstance(self.key, rsa.RSAPrivateKey) else 64
 
     @property
     def record(self) -> DkimRecord:
@@ -144,6 +150,42 @@ def signature_field(
     `header` is the header block in CRLF lines, without the empty line; `body_hash` the digest of
     `RelaxedBodyHash`. Raises CannotSign for a header without From (RFC 6376 5.4).
     """
+    return PreparedSignature(signer, header, timestamp=timestamp).field(body_hash)
+
+
+class PreparedSignature:
+    """A signature of which all is known but the body: a relay has the header first.
+
+    So it can leave room for the field before the body comes: `length` is exact. Raises CannotSign
+    for a header without From.
+    """
+
+    __slots__ = ("_hashed", "_names", "_signer", "_timestamp")
+
+    def __init__(self, signer: DkimSigner, header: bytes, *, timestamp: int | None = None) -> None:
+        self._signer = signer
+        self._timestamp = timestamp
+        self._names, self._hashed = _chosen(header)
+
+    @property
+    def length(self) -> int:
+        """Octets of the field."""
+        value = self._written(bytes(hashlib.sha256().digest_size), bytes(self._signer.octets))
+        return len(value)
+
+    def field(self, body_hash: bytes) -> bytes:
+        """The field, with its CRLF. It computes for a while: an RSA key half a millisecond."""
+        unsigned = _unsigned(self._signer, self._names, body_hash, self._timestamp)
+        own = relaxed_field(b"dkim-signature", unsigned.partition(b":")[2])
+        return self._written(body_hash, _signed(self._signer.key, self._hashed + own))
+
+    def _written(self, body_hash: bytes, signature: bytes) -> bytes:
+        unsigned = _unsigned(self._signer, self._names, body_hash, self._timestamp)
+        return unsigned + _in_lines(base64.b64encode(signature), first=len("\tb=")) + b"\r\n"
+
+
+def _chosen(header: bytes) -> tuple[list[bytes], bytes]:
+    """The names to sign, and their fields as they are hashed."""
     present: dict[bytes, list[bytes]] = {}
     for found in _FIELD.finditer(header):
         name = found[1].lower().rstrip(b" \t")
@@ -160,10 +202,7 @@ def signature_field(
         # there is hashed as nothing.
         hashed += reversed(fields)
         names += [name] * (len(fields) + 1)
-    unsigned = _unsigned(signer, names, body_hash, timestamp)
-    hashed.append(relaxed_field(b"dkim-signature", unsigned.partition(b":")[2]))
-    signature = _signed(signer.key, b"\r\n".join(hashed))
-    return unsigned + _in_lines(base64.b64encode(signature), first=len("\tb=")) + b"\r\n"
+    return names, b"".join(one + b"\r\n" for one in hashed)
 
 
 def _unsigned(

@@ -15,6 +15,7 @@ from waypost.delivery.engine import Engine
 from waypost.mail.headers import HeaderBlock, HeaderFault
 from waypost.mail.trace import message_id, received_field
 from waypost.relay.dates import DateSource
+from waypost.relay.signing import MessageSigning, SigningMessage
 from waypost.smtp.envelope import Envelope
 from waypost.smtp.reply import Reply, reply
 from waypost.spool.contract import BodyWriter, NewMessage, Spool, SpoolFull
@@ -64,6 +65,8 @@ class Intake:
         "_origin",
         "_past_head",
         "_settings",
+        "_signing",
+        "_signing_message",
         "_spool",
         "_subject",
         "finishing",
@@ -79,7 +82,10 @@ class Intake:
         dates: DateSource,
         envelope: Envelope,
         origin: Origin,
+        signing: MessageSigning | None = None,
     ) -> None:
+        self._signing = signing if origin.submission else None
+        self._signing_message: SigningMessage | None = None
         self._settings = settings
         self._spool = spool
         self._engine = engine
@@ -102,6 +108,8 @@ class Intake:
         """Content as it arrives."""
         if self._past_head:
             self.writer.write(data)
+            if self._signing_message is not None:
+                self._signing_message.body(data)
             return
         if self.refusal is not None:
             return
@@ -170,7 +178,19 @@ class Intake:
             added += b"\r\n"  # no header at all: what we add must not swallow the first line
         self._head.clear()
         self._past_head = True
+        if self._signing is not None:
+            self._begin_to_sign(self._signing, block, added, content, now)
         self.writer.write(added + content)
+
+    def _begin_to_sign(
+        self, signing: MessageSigning, block: HeaderBlock, added: bytes, content: bytes, now: float
+    ) -> None:
+        """Leave room for the signatures, where there are to be some, and hash what is here."""
+        message = signing.begin(block, added, self._origin.user, now)
+        if message is not None:
+            self._signing_message = message
+            self.writer.reserve(message.length)
+            message.body(content[len(block.block) + 2 :])
 
     def _refuse(self, refusal: Reply) -> None:
         self.refusal = refusal
@@ -193,6 +213,21 @@ class Intake:
             done(self.refusal, "")
             return
         self.finishing = True
+        if self._signing_message is None:
+            self._append(done)
+            return
+
+        def signed(fields: bytes | None) -> None:
+            if fields is None:
+                self.writer.discard()
+                done(reply(451, "4.3.0", "The message could not be signed: try again later"), "")
+                return
+            self.writer.fill(fields)
+            self._append(done)
+
+        self._signing_message.sign(signed)
+
+    def _append(self, done: Callable[[Reply | None, str], None]) -> None:
         engine = self._engine
         now = due_at = self._dates.now()
         plan = engine.plan(self._envelope, self._origin.user)

@@ -28,6 +28,7 @@ from waypost.relay.peer_limits import PeerLimits
 from waypost.relay.recipient_policy import RecipientPolicy
 from waypost.relay.refusals import Refusal, RefusalWatcher
 from waypost.relay.session import Session
+from waypost.relay.signing import MessageSigning
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.contract import Spool, SpoolFull
@@ -67,6 +68,7 @@ class Listener:
         recipients: RecipientPolicy,
         credentials: CredentialStore,
         intake: IntakeSettings,
+        signing: MessageSigning | None = None,
         tls_context: Callable[[], ssl.SSLContext],
         nonce: Callable[[], str],
         clock: Clock,
@@ -78,6 +80,7 @@ class Listener:
         self.is_submission = settings.kind != "relay"
         self.server_settings = settings.server
         self.intake_settings = intake
+        self.signing = signing
         self.spool = spool
         self.engine = engine
         self.access = access

@@ -352,7 +352,7 @@ class Session(FaultySession):
                 self._origin = origin
         self._intake = Intake(
             listener.intake_settings, listener.spool, listener.engine, listener.dates, envelope,
-            origin,
+            origin, listener.signing,
         )  # fmt: skip
         protocol.accept()
 

@@ -17,6 +17,7 @@ from waypost.net.clock import Clock
 from waypost.relay.dates import DateSource
 from waypost.relay.intake import Intake, IntakeSettings, Origin
 from waypost.relay.recipient_policy import NEEDS_LOOKUP, RecipientPolicy
+from waypost.relay.signing import MessageSigning
 from waypost.smtp.envelope import Envelope
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.stuffing import BareLineEnd, LineEnds, whole_lines
@@ -59,7 +60,9 @@ class Submissions:
         recipients: RecipientPolicy,
         clock: Clock,
         maximum_size: int,
+        signing: MessageSigning | None = None,
     ) -> None:
+        self._signing = signing
         self._settings = settings
         self._spool = spool
         self._engine = engine
@@ -104,7 +107,7 @@ class Submissions:
         origin = Origin(source, f"unix:{source}", "local", "", user, submission=True)
         intake = Intake(
             self._settings, self._spool, self._engine, self._dates,
-            replace(envelope, recipients=taken), origin,
+            replace(envelope, recipients=taken), origin, self._signing,
         )  # fmt: skip
         return Submitted(await self._take(intake, content, claim, refusals), refusals)
 

@@ -112,7 +112,8 @@ class SpoolBodyWriter:
     """
 
     __slots__ = (
-        "_budget", "_busy", "_claimed", "_complete", "_drained", "_file", "_loop", "_on_settled",
+        "_budget", "_busy", "_claimed", "_complete", "_drained", "_file", "_filled", "_loop",
+        "_on_settled",
         "_pool", "_promise", "_room", "_settling", "_waiting", "checksum", "directory",
         "discarded", "failure", "identifier", "parts", "size",
     )  # fmt: skip
@@ -142,6 +143,8 @@ class SpoolBodyWriter:
         self._claimed = self._promise
         """Bytes that the room knows of, written or not."""
         self._file: int | None = None
+        self._filled = b""
+        """For the room at the beginning."""
         self._waiting = 0
         self._busy = False
         self._settling = False
@@ -164,6 +167,19 @@ class SpoolBodyWriter:
     def congested(self) -> bool:
         """More is waiting for the disk than should be."""
         return self.in_file and self._waiting > CONGESTED
+
+    def reserve(self, count: int) -> None:
+        """Leave room for so many bytes, before anything is written."""
+        assert not self.size, "room is left before anything else"
+        self.write(bytes(count))
+
+    def fill(self, data: bytes) -> None:
+        """What stands in that room. A file has it when it is made durable."""
+        if self._loop is not None:
+            self._filled = data
+        elif self.parts:  # not discarded meanwhile
+            assert len(data) == len(self.parts[0])
+            self.parts[0] = data
 
     def write(self, data: bytes) -> None:
         """Add bytes. What comes after a failure is counted and not kept."""
@@ -282,6 +298,8 @@ class SpoolBodyWriter:
             self.checksum = zlib.crc32(part, self.checksum)
             written += len(part)
         if last:
+            if self._filled:
+                self._fill_room(self._file)
             os.fsync(self._file)
             os.close(self._file)
             self._file = None
@@ -289,6 +307,24 @@ class SpoolBodyWriter:
             fsync_directory(self.directory)
             self._complete = True
         return written
+
+    def _fill_room(self, file: int) -> None:
+        """In the thread: the bytes at the beginning, and the checksum with them.
+
+        CRC-32 is linear over messages of one length: that of three of them, laid over each other,
+        is theirs laid over each other. Two are zeros behind the room.
+        """
+        data = self._filled
+        os.lseek(file, 0, os.SEEK_SET)
+        if os.write(file, data) != len(data):
+            raise OSError(errno.ENOSPC, "the beginning of the body could not be written")
+        filled, empty = zlib.crc32(data), zlib.crc32(bytes(len(data)))
+        left, zeros = self.size - len(data), bytes(CHUNK)
+        while left > 0:
+            some = zeros if left >= CHUNK else bytes(left)
+            filled, empty = zlib.crc32(some, filled), zlib.crc32(some, empty)
+            left -= len(some)
+        self.checksum ^= filled ^ empty
 
     def _written(self, future: asyncio.Future[int]) -> None:
         """On the loop, after each run of the thread."""

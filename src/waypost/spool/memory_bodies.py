@@ -46,6 +46,17 @@ class MemoryBodyWriter:
         self._parts: list[bytes] = []
         self._taken = False
 
+    def reserve(self, count: int) -> None:
+        """Leave room."""
+        assert not self._parts, "room is left before anything else"
+        self.write(bytes(count))
+
+    def fill(self, data: bytes) -> None:
+        """What stands in it."""
+        if self._parts:  # not discarded meanwhile
+            assert len(data) == len(self._parts[0])
+            self._parts[0] = data
+
     def write(self, data: bytes) -> None:
         """Add bytes."""
         assert not self._taken, "the body has been appended"

@@ -174,13 +174,14 @@ async def append(
     subject: str = "hello",
     message_id: str = "<1@sender.example>",
     envelope_given: Envelope | None = None,
+    first: bytes = b"",
 ) -> int:
     """Keep a message and give its identifier; times in seconds from NOON."""
     commit = Commit()
     identifier, _ = begin_append(
         world, commit.done("append"), *addresses, content=content, sender=sender, due=due,
         expires=expires, received=received, started=started, subject=subject,
-        message_id=message_id, envelope_given=envelope_given,
+        message_id=message_id, envelope_given=envelope_given, first=first,
     )  # fmt: skip
     await commit.all("append")
     return identifier
@@ -199,10 +200,15 @@ def begin_append(
     subject: str = "hello",
     message_id: str = "<1@sender.example>",
     envelope_given: Envelope | None = None,
+    first: bytes = b"",
 ) -> tuple[int, Body]:
     writer = world.spool.body_writer(len(content))
+    if first:
+        writer.reserve(len(first))
     for start in range(0, len(content), 65536):
         writer.write(content[start : start + 65536])
+    if first:
+        writer.fill(first)
     message = NewMessage(
         identifier=writer.identifier,
         envelope=envelope_given or envelope(*addresses or ("ann@there.example",), sender=sender),
@@ -211,7 +217,7 @@ def begin_append(
         due_at=NOON + due,
         user="app",
         client="127.0.0.1",
-        size=len(content),
+        size=len(first) + len(content),
         subject=subject,
         message_id=message_id,
         started=started,

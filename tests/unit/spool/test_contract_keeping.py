@@ -464,3 +464,24 @@ async def test_forgetting_a_capture_leaves_the_content_to_a_recipient_that_waits
     await commit.all("capture")
     assert await world.spool.remove_captured([message]) == 1
     assert await content_of(await world.spool.open_body(message)) == content
+
+
+@on_spool
+async def test_room_that_was_left_at_the_beginning_is_filled(world: World) -> None:
+    """For a signature, which is known when the body is."""
+    contents = [bytes(range(256)) * (size // 256 + 1) for size in (100, LARGE, 3 * LARGE + 17)]
+    messages = [await append(world, content=one, first=b"s" * 300) for one in contents]
+    await world.crash()
+
+    for message, content in zip(messages, contents, strict=True):
+        stored = await content_of(await world.spool.open_body(message))
+        assert stored == b"s" * 300 + content
+
+
+@on_spool
+async def test_room_is_filled_in_a_body_that_is_given_up_without_harm(world: World) -> None:
+    writer = world.spool.body_writer(None)
+    writer.reserve(300)
+    writer.write(b"x" * LARGE)
+    writer.discard()
+    writer.fill(b"s" * 300)

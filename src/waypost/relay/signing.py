@@ -1,0 +1,158 @@
+"""DKIM signatures of what applications submit: by whose keys, and where they are computed.
+
+A message is signed for the domain that its reader sees, that of From, as DMARC asks (RFC 7489 3.1,
+identifier alignment): by the keys of that domain, or of the nearest domain above it that has some.
+A user who may only use certain senders gets no signature for others, so that nobody borrows the
+good name of another's domain.
+
+Signing is arithmetic, half a millisecond for an RSA key, and OpenSSL does it outside of the
+interpreter's lock: threads do it while the loop goes on with other mail.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from email.utils import getaddresses
+from typing import Final
+
+from waypost.delivery.routing import Patterns
+from waypost.mail.address import InvalidAddress, domain_to_ascii
+from waypost.mail.dkim import CannotSign, DkimSigner, PreparedSignature, RelaxedBodyHash
+from waypost.mail.headers import HeaderBlock
+
+THREADS: Final = 2
+
+LONGEST_FROM: Final = 2000
+"""Bytes of From that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class SigningKey:
+    """A key and what it signs for."""
+
+    signer: DkimSigner
+    subdomains: bool = True
+    """Also mail from domains below its own that have no keys themselves."""
+
+
+class MessageSigning:
+    """The keys of one relay. `owned_senders` gives the patterns of a user's addresses."""
+
+    def __init__(
+        self,
+        keys: Iterable[SigningKey],
+        owned_senders: Callable[[str], Patterns | None],
+        renewed: Callable[[], Iterable[SigningKey] | None] = lambda: None,
+    ) -> None:
+        self._renewed = renewed
+        """Gives all keys where they have changed. Asked with every message."""
+        self._owned_senders = owned_senders
+        self._exact: dict[str, tuple[DkimSigner, ...]] = {}
+        self._above: dict[str, tuple[DkimSigner, ...]] = {}
+        self._pool: ThreadPoolExecutor | None = None
+        self.use(keys)
+
+    def use(self, keys: Iterable[SigningKey]) -> None:
+        """Sign with these from now on."""
+        exact: dict[str, list[DkimSigner]] = {}
+        above: dict[str, list[DkimSigner]] = {}
+        for key in keys:
+            exact.setdefault(key.signer.domain, []).append(key.signer)
+            if key.subdomains:
+                above.setdefault(key.signer.domain, []).append(key.signer)
+        self._exact = {domain: tuple(signers) for domain, signers in exact.items()}
+        self._above = {domain: tuple(signers) for domain, signers in above.items()}
+
+    def close(self) -> None:
+        """No more is signed."""
+        if self._pool is not None:
+            self._pool.shutdown(wait=False)
+
+    def begin(
+        self, block: HeaderBlock, added: bytes, user: str | None, now: float
+    ) -> SigningMessage | None:
+        """The signatures of a message with this header, to which `added` is put in front.
+
+        None: no key is for it. `now` in seconds since the epoch.
+        """
+        if (renewed := self._renewed()) is not None:
+            self.use(renewed)
+        if not self._exact:
+            return None
+        signers = self._signers(block, user)
+        if not signers:
+            return None
+        header = added + block.block
+        try:
+            prepared = [PreparedSignature(one, header, timestamp=int(now)) for one in signers]
+        except CannotSign:  # From is there, and no field: it stands behind something malformed
+            return None
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(THREADS, "waypost-signing")
+        return SigningMessage(prepared, self._pool)
+
+    def _signers(self, block: HeaderBlock, user: str | None) -> tuple[DkimSigner, ...]:
+        if not block.has(b"from"):
+            return ()
+        mailboxes = getaddresses([block.raw_field(b"from", LONGEST_FROM)])
+        address = mailboxes[0][1].lower() if mailboxes else ""
+        local, at, domain = address.rpartition("@")
+        if not (local and at and domain):
+            return ()
+        try:
+            domain = domain_to_ascii(domain)
+        except InvalidAddress:
+            return ()
+        found = self._exact.get(domain) or self._nearest_above(domain)
+        if found and user is not None:
+            owned = self._owned_senders(user)
+            if owned is not None and not owned.match(f"{local}@{domain}", domain):
+                return ()
+        return found
+
+    def _nearest_above(self, domain: str) -> tuple[DkimSigner, ...]:
+        while domain := domain.partition(".")[2]:
+            if found := self._above.get(domain):
+                return found
+        return ()
+
+
+class SigningMessage:
+    """One message on its way in, that is to be signed."""
+
+    __slots__ = ("_body", "_pool", "_prepared", "length")
+
+    def __init__(self, prepared: Sequence[PreparedSignature], pool: ThreadPoolExecutor) -> None:
+        self._prepared = prepared
+        self._pool = pool
+        self._body = RelaxedBodyHash()
+        self.length = sum(one.length for one in prepared)
+        """Bytes of its signatures."""
+
+    def body(self, data: bytes) -> None:
+        """More of what stands behind the header's empty line."""
+        self._body.update(data)
+
+    def sign(self, done: Callable[[bytes | None], None]) -> None:
+        """The body is whole: `done` is called on the loop with the fields, or None for a failure
+        (which would be a fault of ours or of the key)."""
+        loop = asyncio.get_running_loop()
+        digest = self._body.digest()
+
+        def ended(future: asyncio.Future[bytes]) -> None:
+            if future.cancelled() or future.exception() is not None:
+                done(None)
+            else:
+                done(future.result())
+
+        try:
+            loop.run_in_executor(self._pool, self._fields, digest).add_done_callback(ended)
+        except RuntimeError:  # the relay is stopping: nothing was answered, the client comes again
+            loop.call_soon(done, None)
+
+    def _fields(self, digest: bytes) -> bytes:
+        """In a thread."""
+        return b"".join(one.field(digest) for one in self._prepared)
