@@ -86,14 +86,14 @@ def operators(connection: Connection) -> list[Operator]:
     """All of them, by name."""
     return [
         _operator(row)
-        for row in connection.execute(f"SELECT {_COLUMNS} FROM operator ORDER BY name")  # noqa: S608
+        for row in connection.execute(f"SELECT {_COLUMNS} FROM operator ORDER BY name")
     ]
 
 
 def find(connection: Connection, name: str) -> Operator | None:
     """One of them."""
     row = connection.execute(
-        f"SELECT {_COLUMNS} FROM operator WHERE name = ?",  # noqa: S608 - our own columns
+        f"SELECT {_COLUMNS} FROM operator WHERE name = ?",
         (name,),
     ).fetchone()
     return None if row is None else _operator(row)

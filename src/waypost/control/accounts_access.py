@@ -132,10 +132,13 @@ class Accounts:
         now = self._clock.now()
         return await self._database.read(lambda c: accounts_links.look(c, secret, now))
 
-    async def first_run_link(self) -> str | None:
-        """The secret of a link for the first admin; None where somebody can log in."""
+    async def first_run_link(self, served_at: str = "") -> str | None:
+        """The secret of a link for the first admin; None where somebody can log in. `served_at` is
+        the panel's address, for the links that commands print."""
 
         def make(connection: Connection) -> str | None:
+            if served_at:
+                accounts_links.serve_at(connection, served_at)
             if not accounts.nobody_can_log_in(connection):
                 return None
             return accounts_links.make(connection, None, self._clock.now())

@@ -23,6 +23,10 @@ CREATE TABLE IF NOT EXISTS one_time_link (
     operator TEXT COLLATE NOCASE REFERENCES operator(name) ON DELETE CASCADE,  -- NULL: first run
     expires_at REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE IF NOT EXISTS panel_place (
+    number INTEGER PRIMARY KEY CHECK (number = 1),
+    address TEXT NOT NULL                  -- where the panel was last served
+) STRICT;
 """
 
 
@@ -34,6 +38,17 @@ class LinkInvalid(AccountFault):
             "this link has been used already or is more than an hour old; make a new one with "
             "`waypost operator reset NAME`, or start the relay again where nobody has an account"
         )
+
+
+def serve_at(connection: Connection, address: str) -> None:
+    """Remember where the panel is, for the links that commands print."""
+    connection.execute("INSERT OR REPLACE INTO panel_place VALUES (1, ?)", (address,))
+
+
+def served_at(connection: Connection) -> str | None:
+    """Where the panel is, or was when it was last served: http://127.0.0.1:8025/."""
+    row = connection.execute("SELECT address FROM panel_place").fetchone()
+    return None if row is None else str(row[0])
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ KEPT_ENTRIES: Final = 200_000
 KEPT_SECONDS: Final = 400 * 86400.0
 """A year, and some time to look at it."""
 
-PAGE: Final = 500
+PAGE: Final = 1000
 """Entries that one call gives, at most."""
 
 LONGEST: Final = {"who": 100, "action": 60, "subject": 500, "detail": 1000}

@@ -34,14 +34,15 @@ async def audit(
     """Entries, the latest first."""
     room: ControlRoom = request.app.state.room
     try:
-        start = dt.datetime.fromisoformat(day).replace(tzinfo=dt.UTC) if day else None
-        cursor = int(before) if before else None
-    except ValueError:
+        start = dt.datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=dt.UTC) if day else None
+        end = start + dt.timedelta(days=1) if start else None
+        cursor = int(before[:18]) if before else None
+    except (ValueError, OverflowError):
         return told(request, "/audit", "A day is written as 2026-11-24.", "bad")
     wanted = AuditFilter(
         who=who.strip(), action=action.strip(), text=text.strip(),
         since=start.timestamp() if start else None,
-        until=(start + dt.timedelta(days=1)).timestamp() if start else None,
+        until=end.timestamp() if end else None,
         before=cursor, limit=SHOWN + 1,
     )  # fmt: skip
     found = await room.audit.entries(wanted)

@@ -133,8 +133,8 @@ def _first_run(
     request: Request, operator: str | None, name: str, fault: str, status: int
 ) -> Response:
     return page(
-        request, "first_run.html", None, status=status, operator=operator, entered=name, fault=fault,
-        shortest=SHORTEST, role=Role.ADMIN,
+        request, "first_run.html", None, status=status, operator=operator, entered=name,
+        fault=fault, shortest=SHORTEST, role=Role.ADMIN,
     )  # fmt: skip
 
 
