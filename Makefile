@@ -14,7 +14,7 @@ PYTEST ?=
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format unit bench bench-client peers lock clean
+.PHONY: help run test lint format unit bench bench-client man completions peers lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,15 @@ bench: $(DEVELOPMENT) peers ## Measure against Postfix (installs it, as root on 
 
 bench-client: $(DEVELOPMENT) peers ## Measure the library against other senders
 	$(BIN)/python bench/client.py $(BENCH)
+
+man: $(RUNTIME) ## Write the manual pages to build/man
+	$(BIN)/python packaging/man.py build/man
+
+completions: $(RUNTIME) ## Write the completions for bash, zsh and fish to build/completions
+	@mkdir -p build/completions
+	$(BIN)/waypost completion bash >build/completions/waypost
+	$(BIN)/waypost completion zsh >build/completions/_waypost
+	$(BIN)/waypost completion fish >build/completions/waypost.fish
 
 peers: ## Install the programs that tests talk to (as root, with apt; otherwise those tests skip)
 	@sh .ci/install-peers

@@ -30,6 +30,7 @@ COMMANDS: Final = {
     "suppress": ("waypost.faces.cli.suppress", "Addresses that nothing is sent to."),
     "user": ("waypost.faces.cli.user", "Who may log in to the relay."),
     "config": ("waypost.faces.cli.config_commands", "Check, show and begin a configuration."),
+    "completion": ("waypost.faces.cli.completion", "Completions for bash, zsh and fish."),
 }
 """Each module has a Typer application `app`."""
 

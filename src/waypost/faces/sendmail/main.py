@@ -65,11 +65,11 @@ def _about(asked: str) -> int:
 
         print(f"waypost-sendmail {version('waypost')}")
         return 0
-    print(_HELP, end="")
+    print(HELP, end="")
     return 0
 
 
-_HELP: Final = """\
+HELP: Final = """\
 Usage: waypost-sendmail [options] [recipient ...] < message
 
 Hands a message to the Waypost relay of this machine, as programs do with /usr/sbin/sendmail.
