@@ -110,7 +110,7 @@ class BoundedBodies:
 
 
 def _is_submission(scope: Scope) -> bool:
-    return scope["method"] == "POST" and scope["path"] == f"{PREFIX}/messages"
+    return (scope["method"], scope["path"]) == ("POST", f"{PREFIX}/messages")
 
 
 def _check_length(request: Request, most: int) -> None:

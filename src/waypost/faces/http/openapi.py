@@ -56,9 +56,11 @@ def add_api(application: FastAPI) -> None:
 
 
 def bound_api(application: FastAPI, monotonic: Callable[[], float]) -> None:
-    """Bound what callers of the API may ask, and how much they may send."""
+    """Bound what callers of the API may ask, and how much they may send. The limiter stands in
+    `application.state.rate_limiter`."""
+    application.state.rate_limiter = RateLimiter(ApiRate(), monotonic)
     application.add_middleware(BoundedBodies)
-    application.add_middleware(RateLimit, limiter=RateLimiter(ApiRate(), monotonic))
+    application.add_middleware(RateLimit, limiter=application.state.rate_limiter)
 
 
 def describe(application: FastAPI) -> None:
@@ -73,17 +75,18 @@ def describe(application: FastAPI) -> None:
 
 
 def _described(application: FastAPI) -> dict[str, Any]:
-    shown = [one for one in application.routes if getattr(one, "path", "").startswith(API)]
     described = get_openapi(
         title="Waypost",
         version=application.version,
         openapi_version="3.1.0",
         summary="Mail from an application to the recipient's server, reliably.",
         description=_DESCRIPTION,
-        routes=shown,
+        routes=application.routes,
         tags=[{"name": name, "description": text} for name, text in _TAGS.items()],
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
+    paths = described.get("paths", {})
+    described["paths"] = {path: paths[path] for path in paths if path.startswith(API)}
     _, definitions = models_json_schema(
         [(model, "validation") for model in taken.values()],
         ref_template="#/components/schemas/{model}",

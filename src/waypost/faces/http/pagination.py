@@ -48,11 +48,16 @@ def read_cursor(kind: str, cursor: str | None) -> str | None:
         text = ""
     found, colon, place = text.partition(":")
     if not colon or found != kind:
-        raise Problem(
-            422,
-            "the cursor is none that this list has given; leave it out to begin anew",
-            title="The request is not of the described form",
-            type=problem_type("invalid-request"),
-            errors=[{"in": "query", "parameter": "cursor", "detail": "no cursor of this list"}],
-        )
+        raise no_cursor()
     return place
+
+
+def no_cursor() -> Problem:
+    """What was given as a cursor is none."""
+    return Problem(
+        422,
+        "the cursor is none that this list has given; leave it out to begin anew",
+        title="The request is not of the described form",
+        type=problem_type("invalid-request"),
+        errors=[{"in": "query", "parameter": "cursor", "detail": "no cursor of this list"}],
+    )

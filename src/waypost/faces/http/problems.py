@@ -79,7 +79,7 @@ def problem_type(name: str) -> str:
 def problem_response(problem: Problem) -> Response:
     """The answer to a program."""
     # In US-ASCII, as a lone surrogate that came as an escape can leave as one and not otherwise.
-    content = json.dumps(problem.document(), ensure_ascii=True).encode("ascii")
+    content = json.dumps(problem.document(), ensure_ascii=True, separators=(",", ":"))
     return Response(content, problem.status, problem.headers, MEDIA_TYPE)
 
 

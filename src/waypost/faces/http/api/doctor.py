@@ -123,8 +123,9 @@ async def check_server(
         port=given.port or 25,
         tls=TLS_MODES[given.tls] if given.tls else TlsMode.OPPORTUNISTIC,
     )
-    async with _place(request):
-        checked = await check(subject, settings, _world(room, hop))
+    world, network = _world(room, hop)
+    async with _place(request, network):
+        checked = await check(subject, settings, world)
     await room.audit.record(caller.name, "server checked", checked.target[:200])
     return answer(document(checked))
 
@@ -154,7 +155,7 @@ async def discover_server(
         subject = parse_discovered(given.subject)
     except InvalidSubject as fault:
         raise _invalid("subject", str(fault)) from None
-    world = _world(room, None)
+    world, _ = _world(room, None)
     web = HttpxWeb(world.resolver)
     async with _place(request):
         found = await discover(subject, world, web, DiscoveryOptions(False, given.thorough))
@@ -187,8 +188,8 @@ async def ping_server(
     settings = LatencySettings(
         target.hop, room.service.settings.hostname, _nonce, given.seconds, "", None
     )
-    world = _world(room, target.hop)
-    async with _place(request):
+    world, network = _world(room, target.hop)
+    async with _place(request, network):
         sessions = [await measure(settings, world, number) for number in range(1, given.count + 1)]
     await room.audit.record(caller.name, "server pinged", target.place[:200])
     return answer(result_document(target, Judged(sessions, response_limit("session").seconds)))
@@ -247,15 +248,19 @@ def _invalid(name: str, detail: str) -> Problem:
     )
 
 
-def _world(room: ControlRoom, hop: Smarthost | None) -> World:
+def _world(room: ControlRoom, hop: Smarthost | None) -> tuple[World, GuardedNetwork]:
     service = room.service
     policy = ReachPolicy.of(service.engine.routing.routes, hop)
-    return World(service.clock, GuardedNetwork(service.network, policy), service.resolver)
+    network = GuardedNetwork(service.network, policy)
+    return World(service.clock, network, service.resolver), network
 
 
 @asynccontextmanager
-async def _place(request: Request) -> AsyncIterator[None]:
-    """One of the places for checks, for as long as a check may take. Raises Problem 503, 504."""
+async def _place(request: Request, network: GuardedNetwork | None = None) -> AsyncIterator[None]:
+    """One of the places for checks, for as long as a check may take.
+
+    Raises Problem 403 where the policy has let it reach nothing, 503, 504.
+    """
     state: Any = request.app.state
     running: int = getattr(state, "checks", 0)
     if running >= AT_ONCE:
@@ -269,6 +274,14 @@ async def _place(request: Request) -> AsyncIterator[None]:
     try:
         async with asyncio.timeout(LONGEST):
             yield
+        if network is not None and network.refusal and not network.connected:
+            raise Problem(
+                403,
+                f"{network.refusal}. The commands of the doctor, on the relay's machine, reach "
+                "everything",
+                title="This is not checked over HTTP",
+                type=problem_type("out-of-reach"),
+            )
     except TimeoutError:
         raise Problem(
             504,

@@ -65,6 +65,10 @@ class GuardedNetwork:
     def __init__(self, inner: Network, policy: ReachPolicy) -> None:
         self._inner = inner
         self._policy = policy
+        self.refusal = ""
+        """Why the first connection that was not made was not."""
+        self.connected = False
+        """One was made."""
 
     async def connect(
         self,
@@ -79,10 +83,13 @@ class GuardedNetwork:
         """See Network.connect. Raises ReachRefused too."""
         refusal = self._policy.refusal(address, port)
         if refusal is not None:
+            self.refusal = self.refusal or refusal
             raise ReachRefused(refusal)
-        return await self._inner.connect(
+        made = await self._inner.connect(
             factory, address, port, tls=tls, server_name=server_name, source=source
         )
+        self.connected = True
+        return made
 
     async def start_tls(
         self,

@@ -27,10 +27,10 @@ from waypost.faces.http.api.models import (
     Tag,
 )
 from waypost.faces.http.api_parts import PREFIX, Room, answer, refusals
-from waypost.faces.http.pagination import Cursor, Limit, make_cursor, read_cursor
-from waypost.faces.http.problems import not_found
+from waypost.faces.http.pagination import Cursor, Limit, make_cursor, no_cursor, read_cursor
+from waypost.faces.http.problems import invalid, not_found
 from waypost.faces.http.security import Caller, api_caller
-from waypost.mail.encoded_words import displayable
+from waypost.mail.encoded_words import decode_encoded_words
 from waypost.spool.contract import AttemptRecord, MessageFilter, MessageRow, RecipientState
 from waypost.spool.identifiers import identifier_text, parse_identifier
 
@@ -65,7 +65,10 @@ def number_of(name: str) -> int:
 def before_of(cursor: str | None) -> int | None:
     """The number below which a page of messages begins. Raises Problem."""
     place = read_cursor(KIND, cursor)
-    return None if place is None else number_of(place)
+    try:
+        return None if place is None else parse_identifier(place)
+    except ValueError:
+        raise no_cursor() from None
 
 
 async def row_of(room: ControlRoom, caller: Caller, name: str) -> MessageRow:
@@ -84,7 +87,7 @@ def message_document(row: MessageRow, notes: Notes | None) -> Document:
     """A message with what its sender wants to be kept with it."""
     notes = notes or Notes()
     return documents.message_document(row) | {
-        "subject": displayable(row.subject),
+        "subject": decode_encoded_words(row.subject),
         "tags": list(notes.tags),
         "metadata": dict(notes.metadata),
         "send_at": time_text(notes.send_at),
@@ -281,5 +284,8 @@ async def get_source(
 
 
 def identifiers_of(names: Sequence[str]) -> tuple[int, ...]:
-    """Numbers of several messages. Raises Problem 404."""
-    return tuple(number_of(one) for one in names)
+    """Numbers of the messages that a filter names. Raises Problem 422."""
+    try:
+        return tuple(parse_identifier(one) for one in names)
+    except ValueError as fault:
+        raise invalid([{"loc": ("body", "filter", "ids"), "msg": str(fault)}]) from None

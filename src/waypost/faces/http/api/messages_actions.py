@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Path
 from starlette.responses import Response
 
-from waypost.administration import Action
+from waypost.administration import Action, RoutedRecipient
 from waypost.control.permissions import Permission
 from waypost.control.room import ControlRoom
 from waypost.faces import documents
@@ -104,7 +104,8 @@ async def route_queue(
     re-routed by changing the configuration (`waypost config check`, then SIGHUP) and `retry`. Here
     is what that would come to. Nothing is changed."""
     batch = await _batch(room, caller, change)
-    routed, before = [], None
+    routed: list[RoutedRecipient] = []
+    before = None
     if batch.wanted is not None:
         routed, before = await room.administration.routes(batch.wanted)
     counts: dict[str, int] = {}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Annotated, Any, Final
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
 from waypost.control.permissions import Permission
 from waypost.control.room import ControlRoom
-from waypost.faces.http.api.models import ProblemDetails
 from waypost.faces.http.api.models_sandbox import (
     MAXIMUM_NUMBER,
     FaultRuleForm,
     FaultRuleList,
     FaultRuleTold,
 )
+from waypost.faces.http.api_parts import refusals
 from waypost.faces.http.problems import Problem, not_found, problem_type
 from waypost.faces.http.security import Caller, api_caller
 from waypost.faults.rule import FaultRule, InvalidRule
@@ -25,18 +25,9 @@ from waypost.relay.sandbox_rules import NotInSandbox
 
 Document = dict[str, Any]
 
-_PROBLEMS: Final[dict[int | str, Document]] = {
-    code: {"model": ProblemDetails, "description": text}
-    for code, text in (
-        (401, "nobody is known to call"),
-        (403, "the caller may not do this"),
-        (404, "there is no such rule"),
-        (409, "rules cannot be changed so at this relay"),
-        (422, "the request is not of the described form, or the rule means nothing"),
-    )
-}
-
-router = APIRouter(prefix="/api/v1/sandbox", tags=["sandbox"], responses=_PROBLEMS)
+router = APIRouter(
+    prefix="/api/v1/sandbox", tags=["sandbox"], responses=refusals(400, 404, 409, 413)
+)
 
 Reader = Annotated[Caller, api_caller(Permission.READ)]
 Changer = Annotated[Caller, api_caller(Permission.SANDBOX)]

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from importlib.metadata import version
 from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-import waypost
 from waypost.control.permissions import Permission
 from waypost.faces.documents import status_document, time_text
 from waypost.faces.http.api.models_queues import Limits, Status
 from waypost.faces.http.api_parts import PREFIX, Room, answer, refusals
 from waypost.faces.http.problems import Problem, problem_type
-from waypost.faces.http.rate_limit import ApiRate
 from waypost.faces.http.security import Caller, api_caller
 
 router = APIRouter(prefix=PREFIX, tags=["status"])
@@ -46,7 +45,7 @@ async def get_status(room: Room, caller: Reader) -> Response:
     status = await room.administration.status()
     return answer(
         {
-            "version": waypost.__version__,
+            "version": version("waypost"),
             "hostname": room.service.settings.hostname,
             "time": time_text(room.clock.now()),
             "listeners": [
@@ -64,7 +63,7 @@ async def get_status(room: Room, caller: Reader) -> Response:
     response_model=Limits,
     responses=refusals(),
 )
-async def get_limits(room: Room, caller: Reader) -> Response:
+async def get_limits(room: Room, caller: Reader, request: Request) -> Response:
     """For SMTP (`[limits]` of the configuration) and for this API. 0: not bounded."""
     del caller
     service = room.service
@@ -73,6 +72,6 @@ async def get_limits(room: Room, caller: Reader) -> Response:
             "maximum_size": service.settings.maximum_size,
             "peers": asdict(service.limits.settings),
             "open_connections": service.limits.open_connections,
-            "api": asdict(ApiRate()),
+            "api": asdict(request.app.state.rate_limiter.rate),
         }
     )

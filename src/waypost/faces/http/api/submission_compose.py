@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import datetime as dt
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from email.utils import make_msgid
 from typing import Final
 
 from waypost.control.templates import RenderedParts
@@ -55,7 +55,7 @@ def composed(given: MessageToSend, parts: RenderedParts | None, now: float, host
     text = parts.text if parts else given.text
     html = parts.html if parts else given.html
     try:
-        author = mailbox(given.sender, "from_")
+        domain = mailbox(given.sender, "from_").wire.rpartition("@")[2].strip("[]")
         message = composing.compose(
             from_=given.sender,
             to=_several(given.to),
@@ -80,7 +80,7 @@ def composed(given: MessageToSend, parts: RenderedParts | None, now: float, host
             headers=given.headers,
             list_unsubscribe=given.list_unsubscribe,
             date=dt.datetime.fromtimestamp(send_at or now, dt.UTC),
-            message_id=make_msgid(domain=author.wire.rpartition("@")[2].strip("[]") or hostname),
+            message_id=f"<{secrets.token_hex(12)}@{domain or hostname}>",
         )
         ready = composing.outgoing(message, seven_bit=True)
     except composing.InvalidMessage as fault:

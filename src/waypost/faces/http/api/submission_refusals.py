@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import Final
+from typing import Any, Final
 
 from waypost.doctor.explanation.heard import Heard
 from waypost.doctor.explanation.wording import finding_of
@@ -27,7 +27,7 @@ def problem_of(refusal: Reply, maximum_size: int) -> Problem:
         Heard("reply", str(refusal), refusal.text, refusal.code, refusal.enhanced),
         classify(refusal),
     )
-    told = {"reply": str(refusal), "reason": found.reason, "fix": found.fix}
+    told: dict[str, Any] = {"reply": str(refusal), "reason": found.reason, "fix": found.fix}
     if refusal.code == 552 and status == "5.3.4":
         return Problem(
             413, refusal.text, type=problem_type("too-large"), maximum=maximum_size, **told
