@@ -7,13 +7,15 @@ from fastapi import FastAPI
 from waypost.config import Configuration
 from waypost.control.room import ControlRoom
 from waypost.faces.http import health, metrics
+from waypost.faces.http.api import accounts as api_accounts
 from waypost.faces.http.api import events, sandbox, webhooks
 from waypost.faces.http.openapi import add_api, bound_api, describe
-from waypost.faces.http.api import accounts as api_accounts
 from waypost.faces.http.panel import (
     accounts,
     accounts_own,
     audit,
+    inbox,
+    inbox_release,
     keys,
     login,
     logs,
@@ -23,6 +25,7 @@ from waypost.faces.http.panel import (
     preview,
     queues,
     routes,
+    sandbox_rules,
     settings,
     suppressions,
     theme,
@@ -54,7 +57,7 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
     Panel().install(application)
     for part in (theme, overview, queues, routes, suppressions, settings, logs):
         application.include_router(part.router)
-    for mail in (messages, message, preview):
+    for mail in (messages, message, preview, sandbox_rules, inbox, inbox_release):
         application.include_router(mail.router)
     for people in (login, accounts_own, accounts, keys, audit):
         application.include_router(people.router)
