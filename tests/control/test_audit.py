@@ -87,6 +87,16 @@ def test_old_entries_leave_and_so_do_too_many(
     assert found(database) == ["8", "7", "6", "5", "4"]
 
 
+def test_strangers_push_nothing_out(
+    database: ControlDatabase, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(audit, "KEPT_ENTRIES", 50)
+    monkeypatch.setattr(audit, "KEPT_OF_NOBODY", 3)
+    write(database, ("ada", "key added", "kept"))
+    write(database, *[("", "login failed", str(n)) for n in range(40)])
+    assert found(database) == ["39", "38", "37", "kept"]
+
+
 def test_the_entry_is_there_only_with_what_it_tells_of(database: ControlDatabase) -> None:
     def fails(connection: sqlite3.Connection) -> None:
         audit.append(connection, NOW, "ada", "key added", "never")

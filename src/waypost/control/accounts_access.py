@@ -159,6 +159,7 @@ class Accounts:
         self.throttle.failed(place.address, operator, now)
         found = await self._database.read(lambda c: accounts.known(c, operator))
         if not await self.passwords.verify(found.password_hash, current):
+            await self.change(operator, "password change failed", operator, lambda _: None)
             raise LoginRefused
         self.throttle.succeeded(place.address, operator)
         made = await self.passwords.hash(new)

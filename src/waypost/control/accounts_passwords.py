@@ -1,8 +1,7 @@
-"""Passwords of people: argon2id, in threads, a few at a time.
+"""Passwords of people: argon2id, one at a time, in a thread.
 
-A check takes some 30 ms and 19 MiB on purpose. So it runs in two threads at most, and of those
-that wait for one there are at most WAITING: a flood of logins can hold up other logins, and
-neither mail nor memory.
+A check takes some 30 ms and 19 MiB on purpose. So one runs at a time, and at most WAITING wait for
+it: a flood of logins can hold up other logins, and neither mail nor memory.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ SHORTEST: Final = 12
 LONGEST: Final = 1024
 """Characters of a password. NIST SP 800-63B: length counts, rules of composition do not."""
 
-THREADS: Final = 2
+THREADS: Final = 1
 
 WAITING: Final = 32
 

@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS audit (
     detail TEXT NOT NULL
 ) STRICT;
 CREATE INDEX IF NOT EXISTS audit_at ON audit (at);
+CREATE INDEX IF NOT EXISTS audit_nobody ON audit (id) WHERE who = '';
 CREATE TRIGGER IF NOT EXISTS audit_stays BEFORE UPDATE ON audit
 BEGIN SELECT RAISE(ABORT, 'entries of the audit log are never changed'); END;
 """
@@ -33,6 +34,10 @@ BEGIN SELECT RAISE(ABORT, 'entries of the audit log are never changed'); END;
 _COLUMNS: Final = "id, at, who, address, action, subject, detail"
 
 KEPT_ENTRIES: Final = 200_000
+
+KEPT_OF_NOBODY: Final = 10_000
+"""Of failed logins and the like: strangers can make as many as they want, and must not push out
+what people did."""
 
 KEPT_SECONDS: Final = 400 * 86400.0
 """A year, and some time to look at it."""
@@ -102,6 +107,12 @@ def append(
         "DELETE FROM audit WHERE id <= ? OR at < ?",
         (written - KEPT_ENTRIES, now - KEPT_SECONDS),
     )
+    if not cut["who"]:
+        connection.execute(
+            "DELETE FROM audit WHERE who = '' AND id <= "
+            "(SELECT id FROM audit WHERE who = '' ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (KEPT_OF_NOBODY,),
+        )
 
 
 def entries(connection: Connection, wanted: AuditFilter) -> list[AuditEntry]:
