@@ -26,6 +26,9 @@ def unguarded(value: type[_Value]) -> type[_Value]:
             (one.name, one.type, field(default=one.default, default_factory=one.default_factory))
             for one in guarded
         ],
+        repr=False,
+        eq=False,
+        match_args=False,  # only its `__init__` is wanted
     )
     made.__init__ = vars(plain)["__init__"]
     del made.__setattr__, made.__delattr__

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from broken_servers import DROP, Script
@@ -17,6 +17,8 @@ from check_lab import CheckLab
 from made_certificates import context_of
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference" / "check.md"
+Shown = TypeVar("Shown")
+
 KEYS = {"target", "verdict", "cause", "fix", "alternatives", "steps", "capabilities"}
 OFFER = b"250-mail.test\r\n250-SIZE 1000\r\n250-8BITMIME\r\n250-STARTTLS\r\n250 AUTH PLAIN\r\n"
 
@@ -47,8 +49,8 @@ async def waypost(*arguments: str, **environment: str) -> Ended:
     return Ended(process.returncode, out.decode(), err.decode())
 
 
-def run(work: Callable[[CheckLab], Awaitable[Ended]], folder: Path) -> Ended:
-    async def inside() -> Ended:
+def run(work: Callable[[CheckLab], Awaitable[Shown]], folder: Path) -> Shown:
+    async def inside() -> Shown:
         lab = CheckLab(folder)
         try:
             return await work(lab)
@@ -177,22 +179,32 @@ def test_authorities_of_a_url_that_cannot_be_read_get_one_line(tmp_path: Path) -
     assert len(ended.err.strip().splitlines()) == 1
 
 
-def test_it_starts_without_what_it_does_not_need() -> None:
+def test_it_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     """A check of a server that is well must cost little beside the network."""
-    heavy = ("waypost.config", "waypost.service", "structlog", "httpx", "cryptography",
-             "waypost.knowledge.classification", "waypost.doctor.domain_health")  # fmt: skip
+    heavy = (
+        "pydantic", "dns", "httpx", "rich", "cryptography", "structlog", "waypost.config",
+        "waypost.service", "waypost.knowledge.classification", "waypost.knowledge.providers",
+        "waypost.smtp.auth", "waypost.doctor.domain_health",
+    )  # fmt: skip
 
-    async def loaded() -> str:
+    async def work(lab: CheckLab) -> str:
+        port = await lab.serve(Script())
         code = (
-            f"import sys, waypost.faces.cli.check; print([n for n in {heavy} if n in sys.modules])"
+            "import sys\n"
+            f"sys.argv = ['waypost', 'check', '127.0.0.1:{port}', '--json']\n"
+            "from waypost.faces.cli.main import run\n"
+            "try: run()\n"
+            f"finally: print([n for n in {heavy} if n in sys.modules])"
         )
         process = await asyncio.create_subprocess_exec(
             sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
         )
         out, _ = await process.communicate()
-        return out.decode().strip()
+        return out.decode()
 
-    assert asyncio.run(loaded()) == "[]"
+    shown = run(work, tmp_path).splitlines()
+    assert json.loads(shown[0])["verdict"] == "ok"
+    assert shown[1] == "[]"
 
 
 def test_on_a_terminal_each_step_is_shown_as_it_ends(tmp_path: Path) -> None:

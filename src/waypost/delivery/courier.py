@@ -22,6 +22,7 @@ from waypost.net.clock import Clock
 from waypost.net.deadlines import NEVER, Deadlines
 from waypost.net.network import Network
 from waypost.smtp.client import ClientProtocol, ClientSettings
+from waypost.smtp.client_commands import Transaction
 from waypost.smtp.client_events import (
     Answered,
     ClientEvent,
@@ -33,7 +34,7 @@ from waypost.smtp.client_events import (
     TransactionFinished,
 )
 from waypost.smtp.client_states import Stage
-from waypost.smtp.client_transaction import Transaction, TransactionOutcome
+from waypost.smtp.client_transaction import TransactionOutcome
 from waypost.spool.contract import Body, BodyDamaged, QueuedMessage
 
 IDLE_SECONDS: Final = 60.0

@@ -21,15 +21,15 @@ import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-import idna
-
-from waypost.delivery.route import Credentials, MxDelivery, NextHop, Sandbox, Smarthost, TlsMode
+from waypost.delivery.next_hop import Credentials, MxDelivery, NextHop, Sandbox, Smarthost, TlsMode
 from waypost.delivery.url_options import InvalidRouteUrl, Options, redacted, resembling
-from waypost.knowledge.providers import Provider, UnsuitableRegion, providers
 from waypost.knowledge.special_addresses import is_loopback
+
+if TYPE_CHECKING:
+    from waypost.knowledge.providers import Provider
 
 __all__ = ["InvalidRouteUrl", "UrlContext", "parse_route_url", "redacted"]
 
@@ -55,6 +55,15 @@ def _no_file(path: str) -> str:
     raise FileNotFoundError(f"no files can be read here: {path}")
 
 
+def provider_named(name: str) -> Provider | None:
+    """A provider's preset by its name."""
+    from waypost.knowledge.providers import (
+        providers,  # a long table, and most URLs name no provider
+    )
+
+    return providers().get(name)
+
+
 @dataclass(frozen=True, slots=True)
 class UrlContext:
     """What a URL may refer to."""
@@ -62,7 +71,7 @@ class UrlContext:
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     read_file: Callable[[str], str] = _no_file
     """The text of a file, for password_file. Raises OSError."""
-    provider: Callable[[str], Provider | None] = lambda name: providers().get(name)
+    provider: Callable[[str], Provider | None] = provider_named
     """A preset by name."""
 
 
@@ -93,6 +102,8 @@ def parse_route_url(url: str, context: UrlContext | None = None) -> NextHop:
         return _from_provider(url, provider, rest or "", context)
     if "." in scheme and re.fullmatch(r"[0-9]*", rest or ""):
         raise InvalidRouteUrl("is a host without a kind", url, f"write it as smtp://{url}")
+    from waypost.knowledge.providers import providers
+
     nearest = resembling(scheme, (*_SCHEMES, *providers()))
     raise InvalidRouteUrl(
         f"begins with {scheme!r}, which is neither a kind of URL nor a provider",
@@ -157,6 +168,8 @@ def _smarthost(url: str, scheme: str, rest: str, context: UrlContext) -> Smartho
 
 
 def _from_provider(url: str, provider: Provider, rest: str, context: UrlContext) -> Smarthost:
+    from waypost.knowledge.providers import UnsuitableRegion
+
     if rest.startswith("//"):
         userinfo, region, port, options = _authority(url, rest, context)
     else:
@@ -309,6 +322,8 @@ def _host(url: str, text: str) -> str:
             raise InvalidRouteUrl("has no IPv6 address in its brackets", url, str(fault)) from fault
     name = text.rstrip(".").lower()
     if not name.isascii():
+        import idna
+
         try:
             name = idna.encode(name, uts46=True).decode("ascii")
         except idna.IDNAError as fault:

@@ -13,14 +13,14 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
+from waypost.delivery.next_hop import Smarthost, TlsMode
 from waypost.delivery.outcome import outcome_of_reply
-from waypost.delivery.route import Smarthost, TlsMode
 from waypost.doctor.fix import fix_for
 from waypost.doctor.line_connection import LineConnection, Unanswered
 from waypost.doctor.line_dialogue import AuthenticationBroken, Dialogue, is_done, mechanism_for
 from waypost.doctor.line_opening import REASONS, StageFailed, World, open_lines
 from waypost.smtp.auth import AuthenticationFailure
-from waypost.smtp.client_transaction import Transaction, mail_command, rcpt_command
+from waypost.smtp.client_commands import Transaction, mail_command, rcpt_command
 from waypost.smtp.envelope import Envelope, Recipient
 from waypost.smtp.extensions import Capabilities
 from waypost.smtp.reply import Reply

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from waypost.delivery.next_hop import Smarthost
 from waypost.delivery.outcome import outcome_of_reply
-from waypost.delivery.route import Smarthost
 from waypost.doctor.fix import fix_for
 from waypost.doctor.line_connection import LineConnection, Unanswered
 from waypost.doctor.line_dialogue import Dialogue, is_done

@@ -6,10 +6,10 @@ it may be shown: what may hold a secret is not in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
-from waypost.delivery.route import Smarthost
+from waypost.delivery.next_hop import Smarthost
 from waypost.doctor.line_connection import LineConnection, NotAReply, Unanswered
 from waypost.doctor.line_opening import secure
 from waypost.net.network import Network
@@ -108,9 +108,10 @@ class Dialogue:
 
 
 def mechanism_for(
-    hop: Smarthost, capabilities: Capabilities, nonce: str, *, encrypted: bool
-) -> ClientMechanism:
-    """The mechanism for a target's credentials, as delivery chooses it.
+    hop: Smarthost, capabilities: Capabilities, nonce: str, *, encrypted: bool,
+    without: Sequence[str] = (),
+) -> ClientMechanism:  # fmt: skip
+    """The mechanism for a target's credentials, as delivery chooses it, but for some.
 
     Raises AuthenticationFailure, its NoCommonMechanism among them.
     """
@@ -119,7 +120,7 @@ def mechanism_for(
     kind = BearerToken if given.mechanism in WITH_A_TOKEN else Password
     return choose_mechanism(
         kind(given.user, given.password),
-        capabilities.auth,
+        [one for one in capabilities.auth if one.upper() not in without],
         encrypted=encrypted,
         nonce=nonce,
         allowed=(given.mechanism,) if given.mechanism else None,

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from waypost.delivery.route import Smarthost, TlsMode
+from waypost.delivery.next_hop import Smarthost, TlsMode
 from waypost.doctor.line_connection import LineConnection, Unanswered
 from waypost.knowledge.tls_faults import fault_of_handshake
 from waypost.net.clock import Clock

@@ -15,12 +15,14 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from waypost.delivery.route import Credentials, Smarthost, TlsMode
+from waypost.delivery.next_hop import Credentials, Smarthost, TlsMode
 from waypost.delivery.route_url import InvalidRouteUrl, UrlContext, parse_route_url, redacted
-from waypost.knowledge.providers import Provider, providers
 from waypost.knowledge.special_addresses import is_loopback
+
+if TYPE_CHECKING:
+    from waypost.knowledge.providers import Provider
 
 IMPLICIT_TLS_PORT: Final = 465
 SUBMISSION_PORT: Final = 587
@@ -94,6 +96,8 @@ def parse_target(
 
 def provider_of_host(host: str) -> Provider | None:
     """The provider whose submission server a host is, in any of its regions."""
+    from waypost.knowledge.providers import providers  # a long table
+
     name = host.rstrip(".").lower()
     for provider in providers().values():
         pattern = re.escape(provider.host).replace(re.escape("{region}"), "[a-z0-9-]+")
@@ -103,8 +107,11 @@ def provider_of_host(host: str) -> Provider | None:
 
 
 def _is_provider(text: str, context: UrlContext | None) -> bool:
-    known = (context or UrlContext()).provider
-    return known(re.split(r"[:\s]", text.lower(), maxsplit=1)[0]) is not None
+    name = re.split(r"[:\s]", text.lower(), maxsplit=1)[0]
+    # No provider's name has a dot, so most hosts need no look at the long table.
+    if "." in name or is_loopback(name):
+        return False
+    return (context or UrlContext()).provider(name) is not None
 
 
 def _of_place(text: str, host: str, digits: str) -> ServerTarget:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping, Sequence
-from importlib import resources
+from pathlib import Path
 from typing import Final
 
 Row = Mapping[str, object]
@@ -30,7 +30,8 @@ class FaultyTable(ValueError):
 
 def rows(table: str, name: str) -> tuple[Row, ...]:
     """The rows `[[name]]` of a table file, such as "providers.toml". Raises FaultyTable."""
-    text = resources.files(__package__).joinpath(table).read_text("utf-8")
+    # importlib.resources would take longer to load than the table takes to read.
+    text = (Path(__file__).parent / table).read_text("utf-8")
     found = tomllib.loads(text).get(name)
     if not isinstance(found, list) or not found:
         raise FaultyTable(table, name, "has no such rows")

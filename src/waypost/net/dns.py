@@ -1,4 +1,4 @@
-"""The resolver that asks real name servers, over dnspython.
+"""The resolver that asks real name servers (dns_servers.py).
 
 Answers are kept as long as their TTL says, within bounds, and the same question is asked once
 however many wait for it. Failures are typed (resolver.py): "there is none" is also kept for a
@@ -12,25 +12,7 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
-from typing import Final
-
-import dns.asyncresolver
-import dns.exception
-import dns.flags
-import dns.message
-import dns.name
-import dns.rdata
-import dns.rdatatype
-import dns.rdtypes.ANY.CNAME
-import dns.rdtypes.ANY.MX
-import dns.rdtypes.ANY.PTR
-import dns.rdtypes.ANY.SOA
-import dns.rdtypes.ANY.TXT
-import dns.rdtypes.IN.SRV
-import dns.resolver
-import dns.reversename
-import idna
+from typing import TYPE_CHECKING, Final
 
 from waypost.net.clock import Clock
 from waypost.net.hosts_file import local_addresses, read_hosts
@@ -41,8 +23,10 @@ from waypost.net.resolver import (
     Records,
     ResolutionFailure,
     ResolutionTemporaryFailure,
-    ResolutionTimeout,
 )
+
+if TYPE_CHECKING:
+    from waypost.net.dns_servers import Answer, NameServers
 
 QUESTION_SECONDS: Final = 15.0
 """For one question, over all name servers and tries."""
@@ -52,20 +36,6 @@ SERVER_SECONDS: Final = 5.0
 
 MAXIMUM_ANSWERS: Final = 10_000
 """Kept at once."""
-
-LONGEST_KEPT: Final = 86_400.0
-"""Seconds, whatever the TTL says."""
-
-ABSENCE_KEPT: Final = 900.0
-"""The longest that "there is none" is kept; seconds. A domain that is being set up comes alive."""
-
-ABSENCE_WITHOUT_SOA: Final = 60.0
-
-FAILURE_KEPT: Final = 5.0
-"""Seconds for which nothing is asked after nothing could be found out."""
-
-MAXIMUM_RECORDS: Final = 100
-"""Records of one answer that are looked at."""
 
 ROUTE_KEPT: Final = 60.0
 """Seconds between two looks whether this machine has IPv6."""
@@ -79,19 +49,6 @@ def has_ipv6_route() -> bool:
     except OSError:
         return False
     return True
-
-
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    """An answer or failure with its end on the monotonic clock."""
-
-    until: float
-    values: tuple[str, ...]
-    preferences: tuple[int, ...] = ()
-    """Of MX records, parallel to `values`."""
-    failure: ResolutionFailure | None = None
-    authenticated: bool = False
-    """The name server set AD."""
 
 
 class DnsResolver:
@@ -120,9 +77,10 @@ class DnsResolver:
         self._maximum_answers = maximum_answers
         self._server_seconds = server_seconds
         self._question_seconds = question_seconds
-        self._stub: dns.asyncresolver.Resolver | None = None
-        self._kept: dict[tuple[str, str], _Kept] = {}
-        self._asking: dict[tuple[str, str], asyncio.Task[_Kept]] = {}
+        self._servers: NameServers | None = None
+        self._kept: dict[tuple[str, str], tuple[float, Answer]] = {}
+        """With its end on the monotonic clock."""
+        self._asking: dict[tuple[str, str], asyncio.Task[Answer]] = {}
 
     # --- what delivery asks (Resolver) ------------------------------------------------------
 
@@ -165,8 +123,8 @@ class DnsResolver:
     async def host_name(self, address: str) -> str:
         """See Resolver.host_name."""
         try:
-            name = dns.reversename.from_address(address).to_text(omit_final_dot=True)
-        except dns.exception.SyntaxError as fault:
+            name = ipaddress.ip_address(address.partition("%")[0]).reverse_pointer
+        except ValueError as fault:
             raise NoSuchDomain(address, "PTR", "it is no IP address") from fault
         return (await self._ask(name, "PTR")).values[0]
 
@@ -186,7 +144,7 @@ class DnsResolver:
     def forget(self) -> None:
         """Ask everything anew, as after the configuration was read again. Raises OSError."""
         self._kept.clear()
-        self._stub = None
+        self._servers = None
         self._ipv6_known_until = float("-inf")
 
     # --- order ------------------------------------------------------------------------------
@@ -211,130 +169,46 @@ class DnsResolver:
 
     # --- questions --------------------------------------------------------------------------
 
-    async def _ask(self, name: str, record_type: str) -> _Kept:
+    async def _ask(self, name: str, record_type: str) -> Answer:
         """The answer, from memory where it is still good. Raises ResolutionFailure."""
         key = (name, record_type)
-        kept = self._kept.get(key)
-        if kept is None or kept.until <= self._clock.monotonic():
+        until, answer = self._kept.get(key, (0.0, None))
+        if answer is None or until <= self._clock.monotonic():
             task = self._asking.get(key)
             if task is None:
                 task = asyncio.ensure_future(self._look_up(name, record_type))
                 self._asking[key] = task
                 task.add_done_callback(lambda _: self._asking.pop(key, None))
             # Whoever waits may give up; the others, and the memory, still want the answer.
-            kept = await asyncio.shield(task)
-        if kept.failure is not None:
-            failure = kept.failure
+            answer = await asyncio.shield(task)
+        if answer.failure is not None:
+            failure = answer.failure
             raise type(failure)(failure.name, failure.record_type, failure.reason)
-        return kept
+        return answer
 
-    async def _look_up(self, name: str, record_type: str) -> _Kept:
-        kept = await self._question(name, record_type)
+    async def _look_up(self, name: str, record_type: str) -> Answer:
+        answer = await self._name_servers().ask(name, record_type)
         if len(self._kept) >= self._maximum_answers:
             self._make_room()
-        self._kept[name, record_type] = kept
-        return kept
+        self._kept[name, record_type] = self._clock.monotonic() + answer.seconds, answer
+        return answer
 
     def _make_room(self) -> None:
         """Drop what is over; if that is nothing, the oldest tenth."""
         now = self._clock.monotonic()
-        self._kept = {key: kept for key, kept in self._kept.items() if kept.until > now}
+        self._kept = {key: kept for key, kept in self._kept.items() if kept[0] > now}
         if len(self._kept) >= self._maximum_answers:
             for key in list(self._kept)[: max(1, self._maximum_answers // 10)]:
                 del self._kept[key]
 
-    async def _question(self, name: str, record_type: str) -> _Kept:
-        """Ask the name servers once. Failures are part of the answer."""
+    def _name_servers(self) -> NameServers:
+        if self._servers is None:
+            from waypost.net.dns_servers import NameServers
 
-        def failed(kind: type[ResolutionFailure], reason: str, seconds: float) -> _Kept:
-            failure = kind(name, record_type, reason)
-            return _Kept(self._clock.monotonic() + seconds, (), failure=failure)
-
-        try:
-            # A name with a dot is complete; one without may be short for a neighbour's.
-            answer = await self._resolver().resolve(
-                name if "." not in name else f"{name}.",
-                record_type,
-                search="." not in name,
-                lifetime=self._question_seconds,
+            self._servers = NameServers(
+                self._nameservers, self._port, self._server_seconds, self._question_seconds
             )
-        except dns.resolver.NXDOMAIN as absent:
-            responses = absent.kwargs.get("responses", {})
-            seconds = min((_absence(r) for r in responses.values()), default=ABSENCE_WITHOUT_SOA)
-            return failed(NoSuchDomain, "there is no such name (NXDOMAIN)", seconds)
-        except dns.resolver.NoAnswer as absent:
-            return failed(
-                NoSuchRecord, "there is no such record", _absence(absent.kwargs.get("response"))
-            )
-        except dns.rdatatype.UnknownRdatatype as fault:
-            raise ValueError(f"there is no record type {record_type}") from fault
-        except (dns.name.EmptyLabel, dns.name.LabelTooLong, dns.name.NameTooLong) as fault:
-            return failed(NoSuchDomain, f"it is no domain name: {fault}", ABSENCE_WITHOUT_SOA)
-        except dns.resolver.LifetimeTimeout:
-            return failed(
-                ResolutionTimeout,
-                f"no name server answered within {self._question_seconds:g} seconds",
-                FAILURE_KEPT,
-            )
-        except (dns.exception.DNSException, OSError) as fault:
-            # SERVFAIL and REFUSED of all servers, broken answers, no resolv.conf, no network.
-            return failed(ResolutionTemporaryFailure, str(fault)[:300], FAILURE_KEPT)
-        until = self._clock.monotonic() + min(
-            float(answer.chaining_result.minimum_ttl), LONGEST_KEPT
-        )
-        return _records(answer, until)
-
-    def _resolver(self) -> dns.asyncresolver.Resolver:
-        stub = self._stub
-        if stub is None:
-            stub = dns.asyncresolver.Resolver(configure=not self._nameservers)
-            if self._nameservers:
-                stub.nameservers = list(self._nameservers)
-            stub.port = self._port
-            stub.timeout = self._server_seconds
-            # Room for a large MX or TXT answer in one packet; TCP follows where it is cut.
-            stub.use_edns(0, 0, 1232)
-            # "Tell me whether you have validated it" (RFC 6840 5.7), without the signatures.
-            stub.set_flags(dns.flags.RD | dns.flags.AD)
-            self._stub = stub
-        return stub
-
-
-def _records(answer: dns.resolver.Answer, until: float) -> _Kept:
-    values: list[str] = []
-    preferences: list[int] = []
-    for record in list(answer)[:MAXIMUM_RECORDS]:
-        if isinstance(record, dns.rdtypes.ANY.MX.MX):
-            values.append(record.exchange.to_text(omit_final_dot=True).rstrip(".").lower())
-            preferences.append(record.preference)
-        elif isinstance(record, dns.rdtypes.ANY.PTR.PTR):
-            values.append(record.target.to_text(omit_final_dot=True).lower())
-        elif isinstance(record, dns.rdtypes.ANY.TXT.TXT):
-            values.append(b"".join(record.strings).decode("utf-8", "backslashreplace"))
-        else:
-            values.append(_presentation(record))
-    authenticated = bool(answer.response.flags & dns.flags.AD)
-    return _Kept(until, tuple(values), tuple(preferences), authenticated=authenticated)
-
-
-def _presentation(record: dns.rdata.Rdata) -> str:
-    """Names in it in lower case and without their final dot."""
-    if isinstance(record, dns.rdtypes.ANY.CNAME.CNAME):
-        return record.target.to_text(omit_final_dot=True).lower()
-    if isinstance(record, dns.rdtypes.IN.SRV.SRV):
-        target = record.target.to_text(omit_final_dot=True).rstrip(".").lower() or "."
-        return f"{record.priority} {record.weight} {record.port} {target}"
-    return record.to_text()
-
-
-def _absence(response: object) -> float:
-    """How long an absence may be kept, by the SOA that came with it (RFC 2308 5)."""
-    if isinstance(response, dns.message.Message):
-        for rrset in response.authority:
-            for record in rrset:
-                if isinstance(record, dns.rdtypes.ANY.SOA.SOA):
-                    return float(min(rrset.ttl, record.minimum, ABSENCE_KEPT))
-    return ABSENCE_WITHOUT_SOA
+        return self._servers
 
 
 def _address(host: str) -> str | None:
@@ -352,6 +226,8 @@ def _ascii(name: str, record_type: str) -> str:
         raise NoSuchDomain(name, record_type, "the name is empty")
     if bare.isascii():
         return bare
+    import idna
+
     try:
         return idna.encode(bare, uts46=True).decode("ascii")
     except idna.IDNAError as fault:

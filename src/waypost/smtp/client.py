@@ -32,21 +32,19 @@ from typing import Final
 
 from waypost.smtp.auth import IN_CLEAR_TEXT, ClientMechanism
 from waypost.smtp.client_authentication import AuthenticationExchange
+from waypost.smtp.client_commands import (
+    Transaction,
+    mail_command,
+    rcpt_command,
+    refusal_before_sending,
+)
 from waypost.smtp.client_conversation import Conversation
 from waypost.smtp.client_events import ClientEvent, TransactionFinished
 from waypost.smtp.client_outgoing import READY, Mode
 from waypost.smtp.client_replies import ReplyReader
 from waypost.smtp.client_settings import UNSPEAKABLE, ClientSettings
 from waypost.smtp.client_states import DEFAULT_TIMEOUTS, Step
-from waypost.smtp.client_transaction import (
-    OpenTransaction,
-    Transaction,
-    TransactionOutcome,
-    local_outcome,
-    mail_command,
-    rcpt_command,
-    refusal_before_sending,
-)
+from waypost.smtp.client_transaction import OpenTransaction, TransactionOutcome, local_outcome
 from waypost.smtp.extensions import Capabilities
 from waypost.smtp.stuffing import stuff_whole, whole_lines
 

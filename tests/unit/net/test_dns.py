@@ -15,7 +15,8 @@ import dns.rrset
 import pytest
 
 from waypost.net.clock import Timer
-from waypost.net.dns import ABSENCE_KEPT, FAILURE_KEPT, DnsResolver
+from waypost.net.dns import DnsResolver
+from waypost.net.dns_servers import ABSENCE_KEPT, FAILURE_KEPT
 from waypost.net.hosts_file import parse_hosts
 from waypost.net.records import (
     TlsAssociation,

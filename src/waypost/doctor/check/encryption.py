@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
-from waypost.delivery.route import TlsMode
+from waypost.delivery.next_hop import TlsMode
 from waypost.doctor.check.connection import TITLES, ProbeConnection
 from waypost.doctor.check.greeting import ask, say_hello, unexpected
 from waypost.doctor.check.identification import first_words
@@ -88,10 +88,9 @@ async def _not_offered(session: Session, required: bool) -> None:
         return
     with session.recorder.step("tls") as step:
         step.note("the reply to EHLO has no STARTTLS")
-        sign = Sign("tls:not-offered", "fail" if required else "warn", session.facts)
-        step.sign(sign)
-        if required and not server.hop.clear_text_auth:
-            raise CheckEnded(sign.name)
+        if required:
+            raise step.fail("tls:not-offered", **session.facts)
+        step.warn("tls:not-offered", **session.facts)
 
 
 async def _handshake(session: Session, step: StepInProgress) -> None:

@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import re
-from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
-from waypost.delivery.route import TlsMode
+from waypost.delivery.next_hop import TlsMode
 from waypost.doctor.check.connection import TITLES, Protocol, protocol_of
 from waypost.doctor.check.identification import (
     Identified,
@@ -201,6 +200,8 @@ def _compare_clocks(step: StepInProgress, greeting: str, now: float) -> None:
     found = _DATE.search(greeting)
     if found is None:
         return
+    from email.utils import parsedate_to_datetime
+
     try:
         theirs = parsedate_to_datetime(found[0])
     except ValueError:

@@ -1,19 +1,28 @@
-"""The login: which mechanisms there are, and with credentials whether they are taken."""
+"""The login: which mechanisms there are, and with credentials whether they are taken.
+
+The strongest mechanism is tried first, as delivery does. Where a server offers one that it then
+does not have, or cannot use for this user, the next one tells whether the password is right. A
+password that was refused as such is not tried again: failures lock accounts.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from waypost.delivery.route import TlsMode
+from waypost.delivery.next_hop import TlsMode
 from waypost.doctor.check.greeting import ask
-from waypost.doctor.check.steps import CheckEnded, StepInProgress
-from waypost.doctor.line_dialogue import CHALLENGE, WITH_A_TOKEN, mechanism_for
-from waypost.smtp.auth import AuthenticationFailure, NoCommonMechanism
-from waypost.smtp.client_authentication import AuthenticationExchange
+from waypost.doctor.check.steps import CheckEnded, Sign, StepInProgress
 from waypost.smtp.client_replies import REDACTED
+from waypost.smtp.reply import Reply
 
 if TYPE_CHECKING:
     from waypost.doctor.check.session import Session
+    from waypost.smtp.auth import AuthenticationFailure, ClientMechanism
+
+CHALLENGE: Final = 334
+
+_NOT_HAD: Final = frozenset({500, 501, 502, 503, 504})
+"""Codes of a server that does not know the mechanism (RFC 4954 4)."""
 
 
 async def log_in(session: Session) -> None:
@@ -29,30 +38,105 @@ async def log_in(session: Session) -> None:
         step.note(f"offered: {' '.join(offered) or 'nothing'}")
         if not offered:
             raise _not_offered(session, step)
+        await _try_in_turn(session, step)
+
+
+async def _try_in_turn(session: Session, step: StepInProgress) -> None:
+    from waypost.doctor.line_dialogue import mechanism_for  # SASL takes time to load
+    from waypost.smtp.auth import AuthenticationFailure
+
+    server, capabilities, connection = session.server, session.capabilities, session.connection
+    assert capabilities is not None, "EHLO comes first"
+    assert connection is not None, "connected"
+    failed: dict[str, Reply | None] = {}
+    while True:
         try:
             mechanism = mechanism_for(
-                server.hop, capabilities, server.nonce(), encrypted=bool(session.tls)
-            )
+                server.hop, capabilities, server.nonce(), encrypted=bool(session.tls),
+                without=tuple(failed),
+            )  # fmt: skip
         except AuthenticationFailure as fault:
+            if failed:
+                raise _refused(session, step, failed) from fault
             raise _no_mechanism(session, step, fault) from fault
-        exchange = AuthenticationExchange(mechanism)
-        answer = await ask(session, step, exchange.line, exchange.shown)
-        while answer.code == CHALLENGE:
-            line = exchange.respond(answer)
-            if line is None:
-                step.note(exchange.reason or "the exchange was broken off")
-                await ask(session, step, "*")
+        if connection.ended is not None and failed:
+            raise _refused(session, step, failed)
+        try:
+            answer = await _exchange(session, step, mechanism)
+        except CheckEnded:
+            if failed:  # it has hung up on one who failed before
+                step.signs.insert(0, _sign_of(session, failed))
+            raise
+        if answer is not None and answer.code == 235:
+            if failed:
+                step.note(f"{mechanism.name} is taken, {', '.join(failed)} was not")
+                step.warn(
+                    "auth:mechanism-fails", **session.facts,
+                    failing=", ".join(failed), working=mechanism.name,
+                )  # fmt: skip
+            return
+        failed[mechanism.name] = answer
+        if not _another_may_do(mechanism.name, answer):
+            raise _refused(session, step, failed)
+
+
+async def _exchange(
+    session: Session, step: StepInProgress, mechanism: ClientMechanism
+) -> Reply | None:
+    """One exchange; 235, the refusal, or None where our side broke it off. Raises CheckEnded."""
+    from waypost.smtp.client_authentication import AuthenticationExchange
+
+    exchange = AuthenticationExchange(mechanism)
+    answer = await ask(session, step, exchange.line, exchange.shown)
+    while answer.code == CHALLENGE:
+        line = exchange.respond(answer)
+        if line is None:
+            step.note(exchange.reason or "the exchange was broken off")
+            if (await ask(session, step, "*")).code == CHALLENGE:
                 raise step.fail("protocol:malformed", **session.facts)
-            answer = await ask(session, step, line, REDACTED)
-        if answer.code >= 400:
-            raise step.refused(answer, "auth")
-        if answer.code != 235:
-            step.note(f"a login is taken with 235, not {answer.code} (RFC 4954 4)")
-            raise step.fail("protocol:unexpected-code", **session.facts)
-        doubt = exchange.doubt()
-        if doubt is not None:
-            step.note(doubt)
-            raise step.fail("auth:refused", **session.facts)
+            return None
+        answer = await ask(session, step, line, REDACTED)
+    if answer.code >= 400:
+        return answer
+    if answer.code != 235:
+        step.note(f"a login is taken with 235, not {answer.code} (RFC 4954 4)")
+        raise step.fail("protocol:unexpected-code", **session.facts)
+    doubt = exchange.doubt()
+    if doubt is not None:
+        step.note(doubt)
+        raise step.fail("auth:refused", **session.facts)
+    return answer
+
+
+def _another_may_do(mechanism: str, answer: Reply | None) -> bool:
+    """Whether the refusal may be of the mechanism and not of the password.
+
+    A mechanism that proves the password without showing it needs the server to keep it in a form
+    of its own, which many do not have for every user.
+    """
+    from waypost.smtp.auth import IN_CLEAR_TEXT
+
+    if answer is None or answer.code in _NOT_HAD:
+        return True
+    return answer.is_permanent and mechanism not in IN_CLEAR_TEXT
+
+
+def _refused(
+    session: Session, step: StepInProgress, failed: dict[str, Reply | None]
+) -> CheckEnded:  # fmt: skip
+    """Record what the login came to. To be raised."""
+    sign = _sign_of(session, failed)
+    step.sign(sign)
+    return CheckEnded(sign.name)
+
+
+def _sign_of(session: Session, failed: dict[str, Reply | None]) -> Sign:
+    """Of several refusals the last that is about who logs in, else the last of all."""
+    replies = [one for one in failed.values() if one is not None]
+    if not replies:
+        return Sign("protocol:malformed", "fail", session.facts)
+    told = [one for one in replies if one.code not in _NOT_HAD] or replies
+    return Sign("reply", "fail", {}, told[-1], "auth", given=True)
 
 
 def _not_offered(session: Session, step: StepInProgress) -> CheckEnded:
@@ -69,6 +153,9 @@ def _no_mechanism(
     session: Session, step: StepInProgress, fault: AuthenticationFailure
 ) -> CheckEnded:
     """Record that no mechanism can be used. To be raised."""
+    from waypost.doctor.line_dialogue import WITH_A_TOKEN
+    from waypost.smtp.auth import NoCommonMechanism
+
     step.note(str(fault))
     facts = session.facts
     if not isinstance(fault, NoCommonMechanism):

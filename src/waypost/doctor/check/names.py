@@ -12,7 +12,6 @@ import ipaddress
 from waypost.doctor.check.steps import CheckEnded, Recorder, StepInProgress
 from waypost.doctor.line_opening import World
 from waypost.knowledge.special_addresses import special_network
-from waypost.net.records import alias
 from waypost.net.resolver import (
     NoSuchDomain,
     NoSuchRecord,
@@ -78,6 +77,8 @@ async def find_addresses(
 
 
 async def _alias(host: str, world: World) -> str:
+    from waypost.net.records import alias
+
     try:
         return await alias(world.resolver, host)
     except ResolutionFailure:

@@ -7,21 +7,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from waypost.delivery.route import Smarthost, TlsMode
+from waypost.delivery.next_hop import Smarthost, TlsMode
 from waypost.doctor.check.diagnosis import Diagnosis, beside, combine, diagnose, with_alternative
-from waypost.doctor.check.exchangers import find_exchangers
-from waypost.doctor.check.health import HealthLook, look, steps_of, with_health
 from waypost.doctor.check.session import Session, check_server
 from waypost.doctor.check.settings import ServerToCheck
 from waypost.doctor.check.steps import CheckEnded, Recorder, Step
 from waypost.doctor.check.subject import DomainTarget, Subject
 from waypost.doctor.line_opening import World
 from waypost.doctor.target import ServerTarget, provider_of_host
-from waypost.knowledge.providers import providers
 from waypost.knowledge.special_addresses import is_loopback
 from waypost.net.resolver import NoSuchRecord, ResolutionFailure
 
 if TYPE_CHECKING:
+    from waypost.doctor.check.health import HealthLook
     from waypost.doctor.domain_health import HealthReport
 
 
@@ -91,6 +89,8 @@ async def check(
         return await _check_server(subject.server, made, world, watch)
     if health is None or subject.recipient is not None:
         return await _check_domain(subject, settings, world, watch)
+    from waypost.doctor.check.health import look, steps_of, with_health
+
     looking = asyncio.ensure_future(look(subject.domain, health))
     try:
         checked = await _check_domain(subject, settings, world, watch)
@@ -157,6 +157,8 @@ async def _check_server(
 async def _check_domain(
     subject: DomainTarget, settings: CheckSettings, world: World, watch: Watch
 ) -> Checked:
+    from waypost.doctor.check.exchangers import find_exchangers
+
     recorder = Recorder(world.clock, begun=watch.begun, ended=watch.ended)
     facts = {"domain": subject.domain, "target": subject.text, "host": subject.domain}
     if subject.recipient is not None:
@@ -207,6 +209,8 @@ def _with_provider(found: Diagnosis, hop: Smarthost) -> Diagnosis:
     """Of a login that fails at a known provider: what that one takes, in its own words."""
     if found.cause is None or not found.cause.id.startswith("auth."):
         return found
+    from waypost.knowledge.providers import providers
+
     provider = providers().get(hop.provider or "") or provider_of_host(hop.host)
     if provider is None or not provider.credentials:
         return found

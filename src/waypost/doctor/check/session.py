@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Final
 
-from waypost.delivery.route import TlsMode
+from waypost.delivery.next_hop import TlsMode
 from waypost.doctor.check.connection import ProbeConnection
 from waypost.doctor.check.encryption import implicit_tls, start_tls
 from waypost.doctor.check.greeting import greet, say_hello
@@ -22,7 +22,6 @@ from waypost.doctor.check.settings import ServerToCheck
 from waypost.doctor.check.steps import CheckEnded, Recorder
 from waypost.doctor.check.transaction import try_transaction
 from waypost.doctor.line_connection import Line, Unanswered
-from waypost.doctor.line_dialogue import Dialogue
 from waypost.doctor.line_opening import World
 from waypost.knowledge.response_times import response_limit
 from waypost.knowledge.special_addresses import is_loopback
@@ -94,10 +93,9 @@ class Session:
             return
         with suppress(Unanswered):
             if self.capabilities is not None and connection.at_peace:
-                dialogue = Dialogue(connection, CLOSING_SECONDS)
-                if self.inside_transaction:
-                    await dialogue.ask("RSET")
-                await dialogue.ask("QUIT")
+                for line in (b"RSET\r\n", b"QUIT\r\n")[not self.inside_transaction :]:
+                    connection.say(line)
+                    await connection.reply(CLOSING_SECONDS)
         connection.abort()
 
 

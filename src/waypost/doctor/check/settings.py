@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from waypost.delivery.route import Smarthost
+from waypost.delivery.next_hop import Smarthost
 
 
 @dataclass(frozen=True, slots=True)

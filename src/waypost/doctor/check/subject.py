@@ -6,12 +6,11 @@ import re
 from dataclasses import dataclass, replace
 from typing import Final
 
-from waypost.delivery.route import Credentials, TlsMode
+from waypost.delivery.next_hop import Credentials, TlsMode
 from waypost.delivery.route_url import UrlContext
 from waypost.doctor.check.names import is_address
 from waypost.doctor.target import InvalidTarget, ServerTarget, parse_target
 from waypost.knowledge.special_addresses import is_loopback
-from waypost.mail.address import InvalidAddress, domain_to_ascii, parse_address
 
 _BARE: Final = re.compile(r"[^\s:/@?#\[\]]+")
 
@@ -46,6 +45,8 @@ def parse_subject(
     """
     text = text.strip()
     if "@" in text and "/" not in text and "://" not in text:
+        from waypost.mail.address import InvalidAddress, domain_to_ascii, parse_address
+
         try:
             address = parse_address(text, smtputf8=True)
         except InvalidAddress as fault:

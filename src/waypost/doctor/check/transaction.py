@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING
 
 from waypost.doctor.check.greeting import ask, hear, unexpected
 from waypost.doctor.check.steps import StepInProgress
-from waypost.mail.address import InvalidAddress, parse_address
-from waypost.smtp.client_transaction import Transaction, mail_command, rcpt_command
+from waypost.smtp.client_commands import Transaction, mail_command, rcpt_command
 from waypost.smtp.envelope import Envelope, Recipient
 from waypost.smtp.reply import Reply
-from waypost.smtp.stuffing import stuff_whole
 
 if TYPE_CHECKING:
     from waypost.doctor.check.session import Session
@@ -59,6 +57,8 @@ def _sender(session: Session) -> str:
         return server.sender
     credentials = server.hop.credentials
     if credentials is not None and "@" in credentials.user:
+        from waypost.mail.address import InvalidAddress, parse_address
+
         try:
             return str(parse_address(credentials.user, smtputf8=True))
         except InvalidAddress:
@@ -85,6 +85,8 @@ async def _send(session: Session, message: bytes) -> None:
             raise step.refused(answer, "data")
         if answer.code != 354:
             raise unexpected(session, step, answer, "DATA", 354)
+        from waypost.smtp.stuffing import stuff_whole
+
         step.said(f"({len(message)} bytes)")
         connection.say(stuff_whole(message))
         answer = await hear(session, step)

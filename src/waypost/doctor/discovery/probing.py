@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
-from waypost.delivery.route import Smarthost, TlsMode
+from waypost.delivery.next_hop import Smarthost, TlsMode
 from waypost.doctor.discovery.setting import Security, Setting, Source, Statement
 from waypost.doctor.line_connection import LineConnection, Unanswered
 from waypost.doctor.line_dialogue import Dialogue

@@ -15,7 +15,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from waypost.delivery.route import Smarthost, TlsMode
+from waypost.delivery.next_hop import Smarthost, TlsMode
 from waypost.doctor.line_connection import LineConnection, Unanswered
 from waypost.doctor.line_dialogue import Dialogue
 from waypost.doctor.line_opening import StageFailed, World, open_lines

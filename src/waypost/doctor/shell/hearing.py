@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from waypost.delivery.route import Smarthost
+from waypost.delivery.next_hop import Smarthost
 from waypost.doctor.fix import fix_for
 from waypost.doctor.line_connection import Ended, Heard, Line, LineConnection, NotAReply, Unanswered
 from waypost.doctor.line_dialogue import CHALLENGE, is_done

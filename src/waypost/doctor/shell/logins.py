@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from waypost.delivery.route import Smarthost
+from waypost.delivery.next_hop import Smarthost
 from waypost.doctor.line_connection import Unanswered
 from waypost.doctor.line_dialogue import CHALLENGE, WITH_A_TOKEN, AuthenticationBroken, Dialogue
 from waypost.doctor.line_opening import World

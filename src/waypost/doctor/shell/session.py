@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from waypost.delivery.route import Smarthost
+from waypost.delivery.next_hop import Smarthost
 from waypost.doctor.line_connection import LineConnection, Unanswered
 from waypost.doctor.line_dialogue import Dialogue
 from waypost.doctor.line_opening import StageFailed, World, open_lines

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from waypost.delivery.route import TlsMode
+from waypost.delivery.next_hop import TlsMode
 from waypost.delivery.route_url import UrlContext
 from waypost.doctor.check.encryption import InvalidAuthorities
 from waypost.doctor.check.run import Checked, CheckSettings, Watch, check
@@ -31,7 +31,6 @@ from waypost.faces.cli.server_target import (
     UserOption,
     credentials_given,
 )
-from waypost.mail.address import InvalidAddress, parse_address
 from waypost.net.clock import SystemClock
 from waypost.net.network import AsyncioNetwork
 
@@ -165,6 +164,8 @@ def _address(option: str, text: str | None) -> str | None:
         return None
     if text in ("", "<>") and option == "--from":
         return ""
+    from waypost.mail.address import InvalidAddress, parse_address
+
     try:
         return str(parse_address(text, smtputf8=True))
     except InvalidAddress as fault:

@@ -29,10 +29,16 @@ COMMANDS: Final = {
     "verbosity": ("waypost.faces.cli.verbosity", "How much is kept of what servers say."),
     "suppress": ("waypost.faces.cli.suppress", "Addresses that nothing is sent to."),
     "user": ("waypost.faces.cli.user", "Who may log in to the relay."),
+    "domain": ("waypost.faces.cli.domain", "Domains that mail is sent for: DKIM and DNS."),
+    "operator": ("waypost.faces.cli.operator", "Who may open the web panel."),
+    "key": ("waypost.faces.cli.key", "API keys, for programs."),
     "config": ("waypost.faces.cli.config_commands", "Check, show and begin a configuration."),
     "completion": ("waypost.faces.cli.completion", "Completions for bash, zsh and fish."),
 }
 """Each module has a Typer application `app`."""
+
+QUICK: Final = frozenset({"check", "ping"})
+"""Commands of one function whose ordinary arguments are read without Typer's parser."""
 
 
 class LazyGroup(TyperGroup):
@@ -95,6 +101,18 @@ def waypost(
     """Mail from an application to the recipient's server, reliably, over SMTP."""
 
 
+def _run_quickly(name: str, arguments: list[str]) -> None:
+    """Run a command, and end the process; returns where Typer has to read the arguments."""
+    from waypost.faces.cli.ordinary_arguments import NotOrdinary, call_with_ordinary
+
+    (command,) = importlib.import_module(COMMANDS[name][0]).app.registered_commands
+    try:
+        code = call_with_ordinary(command.callback, arguments)
+    except NotOrdinary:
+        return
+    sys.exit(code)
+
+
 def run() -> None:
     """The entry point. Ends the process."""
     try:
@@ -104,6 +122,8 @@ def run() -> None:
             from waypost.faces.cli.explain import explain_at_once
 
             explain_at_once(sys.argv[2:])
+        if sys.argv[1:2] and sys.argv[1] in QUICK:
+            _run_quickly(sys.argv[1], sys.argv[2:])
         app()
     except BrokenPipeError:
         sys.stderr.close()  # whoever read us has gone, as in `waypost log | head`

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 import typer
 
 from waypost.faces.cli.failure import TEMPORARY, UNREACHABLE, WRONG_USAGE, Failure, fail, say
-from waypost.faces.cli.shards import Shards, shard_folders
 from waypost.faces.control_client import ControlClient, NoRelay
 
 if TYPE_CHECKING:
@@ -116,6 +115,8 @@ async def _next(replies: Replies) -> dict[str, Any] | None:
 @contextmanager
 def open_relay(config: Path | None, spool: str | None) -> Iterator[Relay]:
     """The relay of a configuration: running, or its spool. Raises Failure."""
+    from waypost.faces.cli.shards import Shards, shard_folders
+
     folder = None if spool else spool_folder(config, os.environ)
     configuration = None
     if folder is None:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from waypost.delivery.route import Credentials
+from waypost.delivery.next_hop import Credentials
 from waypost.delivery.route_url import UrlContext
 from waypost.doctor.line_opening import World
 from waypost.doctor.target import InvalidTarget, ServerTarget, parse_target

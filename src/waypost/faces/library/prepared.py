@@ -27,7 +27,7 @@ from waypost.mail.compose_attachments import AttachmentLike
 from waypost.mail.compose_content import raw_field
 from waypost.mail.compose_fields import GivenHeaders
 from waypost.net.clock import Clock
-from waypost.smtp.client_transaction import Transaction, mail_command, rcpt_command
+from waypost.smtp.client_commands import Transaction, mail_command, rcpt_command
 from waypost.smtp.envelope import Envelope
 from waypost.smtp.extensions import Capabilities
 from waypost.smtp.framing import has_bare_line_end, normalise_line_ends
