@@ -48,40 +48,50 @@ def document(report: HealthReport) -> dict[str, Any]:
     return {
         "target": report.domain,
         "verdict": report.verdict.value,
-        "findings": [
-            {
-                "name": one.name,
-                "area": one.area,
-                "status": one.status.value,
-                "text": one.text,
-                "evidence": list(one.evidence),
-                "fix": one.fix,
-                "cause": one.cause,
-                "record": None
-                if one.suggestion is None
-                else {
-                    "name": one.suggestion.name,
-                    "type": one.suggestion.record_type,
-                    "value": one.suggestion.value,
-                    "zone_line": one.suggestion.zone_line,
-                },
-            }
-            for one in report.findings
-        ],
+        "findings": finding_documents(report.findings),
     }
+
+
+def finding_documents(findings: Iterable[Finding]) -> list[dict[str, Any]]:
+    """What was found, as JSON."""
+    return [
+        {
+            "name": one.name,
+            "area": one.area,
+            "status": one.status.value,
+            "text": one.text,
+            "evidence": list(one.evidence),
+            "fix": one.fix,
+            "cause": one.cause,
+            "record": None
+            if one.suggestion is None
+            else {
+                "name": one.suggestion.name,
+                "type": one.suggestion.record_type,
+                "value": one.suggestion.value,
+                "zone_line": one.suggestion.zone_line,
+            },
+        }
+        for one in findings
+    ]
 
 
 def print_report(report: HealthReport) -> None:
     """For people: by area, what is wrong with its evidence, its remedy and the record to copy."""
+    print_findings(report.findings)
+    print_line(_VERDICTS[report.verdict].format(report.domain))
+
+
+def print_findings(found: Sequence[Finding]) -> None:
+    """By area."""
     for area in AREAS:
-        findings = report.of(area)
+        findings = [one for one in found if one.area == area]
         if not findings:
             continue
         print_line(_TITLES[area])
         for one in findings:
             _print_finding(one)
         print_line()
-    print_line(_VERDICTS[report.verdict].format(report.domain))
 
 
 def _print_finding(one: Finding) -> None:
