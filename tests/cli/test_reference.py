@@ -32,6 +32,8 @@ def documents(place: Place, waiting: str, folder: Path) -> Iterator[tuple[str, A
         f"queue hold {waiting} --dry-run", f"queue reroute {waiting} --dry-run",
         f"queue export {folder / 'out'}", f"queue export {folder / 'out'}",
         "user list", "user disable ann",
+        "operator add ada --role admin", "operator list", "operator disable ada",
+        "key add shop", "key list", "key revoke shop",
         "send --from a@example.com --to b@example.org",
         f"send --from a@example.com --to b@example.org --via {via}",
         f"ping 127.0.0.1:{port} --count 1", "ping 127.0.0.1:1 --count 1",
