@@ -176,6 +176,47 @@ def test_php_mail(relay: RelayProcess, sink: Sink) -> None:
     assert sink.for_recipient("eve@example.net")
 
 
+def test_mutt(relay: RelayProcess, sink: Sink) -> None:
+    mutt = shutil.which("mutt")
+    if mutt is None:
+        pytest.skip("mutt is not installed")
+    relay.start()
+    attached = relay.folder / "figures.csv"
+    attached.write_text("a,b\n1,2\n")
+    settings = relay.folder / "muttrc"
+    settings.write_text(
+        f'set sendmail = "{SENDMAIL} -oem -oi"\nset from = "joe@example.com"\n'
+        "set use_envelope_from = yes\nset copy = no\n"
+    )
+    subprocess.run(
+        [mutt, "-n", "-F", settings, "-s", "From mutt", "-a", attached, "--", "ann@example.org"],
+        input=b"Good morning.\n", env=environment(relay), check=True, capture_output=True,
+        timeout=LIMIT,
+    )  # fmt: skip
+    received = sink.wait_for("ann@example.org")
+    assert received.envelope.reverse_path == "joe@example.com"
+    assert b"\r\nSubject: From mutt\r\n" in received.content
+    assert b"figures.csv" in received.content
+
+
+def test_a_job_of_cron(relay: RelayProcess, sink: Sink) -> None:
+    """As Debian's cron calls sendmail and writes to it."""
+    relay.start()
+    report = (
+        b"From: root (Cron Daemon)\nTo: ops@example.org\n"
+        b"Subject: Cron <root@host> /usr/local/bin/backup\nMIME-Version: 1.0\n"
+        b"Content-Type: text/plain; charset=UTF-8\nContent-Transfer-Encoding: 8bit\n"
+        b"X-Cron-Env: <SHELL=/bin/sh>\n\nbackup: 2 \xc3\xbc\n"
+    )
+    ended = sendmail(
+        relay, "-FCronDaemon", "-i", "-B8BITMIME", "-oem", "ops@example.org", given=report
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
+    received = sink.wait_for("ops@example.org")
+    assert received.content.endswith(b"\r\n\r\nbackup: 2 \xc3\xbc\r\n")
+    assert b"From: root@" in received.content or b"root (Cron Daemon)" in received.content
+
+
 def test_swaks_speaks_smtp_with_it(relay: RelayProcess, sink: Sink) -> None:
     swaks = shutil.which("swaks")
     if swaks is None:
