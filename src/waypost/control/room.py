@@ -13,7 +13,9 @@ from waypost.control.accounts_access import Accounts
 from waypost.control.audit import AuditLog
 from waypost.control.database import NAME, ControlDatabase
 from waypost.control.event_log import EventLog
+from waypost.control.event_log_labels import SubmittedLabels
 from waypost.control.inbox import Inbox
+from waypost.control.search import Search
 from waypost.control.settings import ControlSettings
 from waypost.control.statistics import Statistics
 from waypost.control.submissions import SubmissionRecords
@@ -42,11 +44,13 @@ class ControlRoom:
         self.accounts = Accounts(self.database, self.clock, settings.lifetimes)
         self.audit = AuditLog(self.database, self.clock)
         self.statistics = Statistics(administration, service.spool, self.database, self.clock)
+        self.search = Search(administration, service.spool, self.clock)
         self.events = EventLog(administration, service.spool, self.clock)
         self.inbox = Inbox(self.database, service, administration)
         self.webhooks = Webhooks(
             self.database, self.events, self.clock, random.SystemRandom(),
             lambda: HttpxPoster(service.resolver, self.clock, settings.webhook_networks),
+            SubmittedLabels(self.submissions.notes),
         )  # fmt: skip
 
     async def open(self) -> None:
@@ -56,6 +60,7 @@ class ControlRoom:
         self.templates.open()
         await self.submissions.open()
         await self.statistics.open()
+        await self.search.open()
         await self.events.open()
         self.inbox.open()
         await self.webhooks.open()
@@ -70,6 +75,7 @@ class ControlRoom:
         await self.webhooks.close()
         self.inbox.close()
         self.events.close()
+        await self.search.close()
         await self.statistics.close()
         await self.submissions.close()
         self.accounts.close()

@@ -30,8 +30,9 @@ from waypost.control.webhooks_endpoint import (
     checked,
     checked_own_secret,
 )
+from waypost.control.webhooks_reader import Surroundings
 from waypost.control.webhooks_signing import RandomBytes, new_secret, signed_headers
-from waypost.control.webhooks_worker import EndpointWorker, Surroundings
+from waypost.control.webhooks_worker import EndpointWorker
 from waypost.delivery.chance import Chance
 from waypost.net.clock import Clock
 

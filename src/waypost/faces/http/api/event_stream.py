@@ -8,7 +8,7 @@ or session that is no longer good does not listen on for ever.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any, Final
 
 from fastapi import FastAPI
@@ -50,8 +50,9 @@ class EventSource:
         log: EventLog,
         clock: Clock,
         place: Place,
-        missed: bool,
         told: Callable[[EventBatch], Awaitable[list[dict[str, Any]]]],
+        *,
+        missed: bool,
     ) -> None:
         """`told` gives those of a batch that are wanted, as documents."""
         self._log = log
@@ -60,7 +61,7 @@ class EventSource:
         self._missed = missed
         self._told = told
 
-    async def pieces(self) -> AsyncIterator[str]:
+    async def pieces(self) -> AsyncGenerator[str, None]:
         """The text of the stream, until the log closes or its time is over."""
         yield f"retry: {RETRY_MILLISECONDS}\n\n"
         until = self._clock.monotonic() + LONGEST_SECONDS

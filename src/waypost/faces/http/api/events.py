@@ -221,5 +221,5 @@ async def follow_events(
             if wanted.matches(one, labels.get(one.entry.identifier, NO_LABELS))
         ]
 
-    source = EventSource(log, room.clock, place, missed, told)
+    source = EventSource(log, room.clock, place, told, missed=missed)
     return stream_of(streams_of(request.app), source)
