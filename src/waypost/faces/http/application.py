@@ -27,6 +27,7 @@ from waypost.faces.http.panel import (
     routes,
     sandbox_rules,
     settings,
+    start,
     suppressions,
     theme,
 )
@@ -57,7 +58,7 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
     Panel().install(application)
     for part in (theme, overview, queues, routes, suppressions, settings, logs):
         application.include_router(part.router)
-    for mail in (messages, message, preview, sandbox_rules, inbox, inbox_release):
+    for mail in (messages, message, preview, sandbox_rules, inbox, inbox_release, start):
         application.include_router(mail.router)
     for people in (login, accounts_own, accounts, keys, audit):
         application.include_router(people.router)
