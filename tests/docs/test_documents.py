@@ -16,6 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from waypost.config import Flags, load
 from waypost.faces.cli.main import COMMANDS
+from waypost.mail.dkim_keys import generate_key, key_pem
 from waypost.relay.certificates import self_signed
 
 ROOT: Final = Path(__file__).parents[2]
@@ -101,11 +102,15 @@ def test_settings_in_a_document_are_right(text: str, tmp_path: Path) -> None:
     text = re.sub(
         r'^certificate = ".*"', f'certificate = "{certificate}"', text, flags=re.MULTILINE
     )
-    text = re.sub(r'^key = ".*"', f'key = "{key}"', text, flags=re.MULTILINE)
+    text = re.sub(
+        r'^(selector = ".*"\n)key = ".*"', r'\1key = "env:DKIM"', text, flags=re.MULTILINE
+    )
+    text = re.sub(r'^key = "(?!env:).*"', f'key = "{key}"', text, flags=re.MULTILINE)
     text = re.sub(r"ca_file=[^&\"]+", f"ca_file={certificate}", text)
     file = tmp_path / "waypost.toml"
     file.write_text(text, "utf-8")
     environment = {"HOME": str(tmp_path)} | dict.fromkeys(re.findall(r"\$\{(\w+)\}", text), "x")
+    environment["DKIM"] = key_pem(generate_key("ed25519")).decode()
     load(file, environment, Flags())
 
 
