@@ -172,13 +172,13 @@ class Accounts:
 
     # --- to be known ------------------------------------------------------------------------
 
-    async def session(self, token: str) -> Session | None:
-        """The session of a cookie, if it goes on."""
+    async def session(self, token: str, *, is_request: bool = True) -> Session | None:
+        """The session of a cookie, if it goes on; a request of it keeps it from being idle."""
         if not token or len(token) > LONGEST_TOKEN:
             return None
         now = self._clock.now()
         found = await self._database.read(lambda c: sessions.find(c, token, now, self.lifetimes))
-        if found is not None and found.needs_touch(now):
+        if is_request and found is not None and found.needs_touch(now):
             await self._database.run(lambda c: sessions.touch(c, found, now))
         return found
 

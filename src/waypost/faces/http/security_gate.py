@@ -20,6 +20,7 @@ from waypost.faces.http.problems import Problem, problem_type, respond
 from waypost.faces.http.security import CALLER, SAFE_METHODS, Caller, not_authenticated
 from waypost.faces.http.security_cookies import session_token
 from waypost.faces.http.security_hosts import AllowedHosts
+from waypost.faces.http.security_streams import StreamWatch
 
 PUBLIC: Final = frozenset({"/login", "/theme", "/favicon.ico", "/robots.txt"})
 
@@ -60,11 +61,16 @@ class Gate:
         refusal = await self._refusal(request)
         if refusal is not None:
             await refusal(scope, receive, send)
-        elif scope["path"].startswith("/api/"):
-            await self._app(scope, receive, send)
-        else:
-            most = STRANGERS_BODY if scope[CALLER] is None else PERSONS_BODY
-            await self._app(scope, bounded(receive, most), send)
+            return
+        caller: Caller | None = scope[CALLER]
+        if not scope["path"].startswith("/api/"):
+            receive = bounded(receive, STRANGERS_BODY if caller is None else PERSONS_BODY)
+        if caller is not None and scope["method"] == "GET":
+            watch = StreamWatch(
+                receive, send, lambda: self._still(request, caller), self._room.clock.monotonic
+            )
+            receive, send = watch.receive, watch.send
+        await self._app(scope, receive, send)
 
     async def _refusal(self, request: Request) -> Response | None:
         path = request.url.path
@@ -98,6 +104,17 @@ class Gate:
             session.operator, session.role, ROLE_PERMISSIONS[session.role], "session",
             token_bound_to(token, "csrf"), token=token,
         )  # fmt: skip
+
+    async def _still(self, request: Request, before: Caller) -> bool:
+        """Whether a caller of a while ago would be the same now."""
+        if before.kind == "key":
+            try:
+                now = await self._by_key(request, request.headers.get("authorization", ""))
+            except Problem:
+                return False
+            return now.permissions == before.permissions
+        session = await self._room.accounts.session(before.token, is_request=False)
+        return session is not None and session.role is before.role
 
     async def _by_key(self, request: Request, given: str) -> Caller:
         scheme, _, secret = given.partition(" ")
