@@ -15,7 +15,7 @@ from typing import Final
 WIDTH: Final = 600.0
 HEIGHT: Final = 100.0
 
-_STEPS: Final = (1, 2, 2.5, 5, 10)
+_STEPS: Final = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,13 +66,13 @@ class Lines:
 
 
 def ceiling(most: float) -> float:
-    """The next round number: 1, 2, 2.5 or 5 times a power of ten; at least 1."""
-    if most <= 1:
-        return 1
+    """The next round number, for the top of an axis of counts; at least 2."""
+    if most <= 2:
+        return 2
     power = 10.0 ** math.floor(math.log10(most))
     for step in _STEPS:
         if most <= step * power:
-            return step * power if step * power != 2.5 else 3
+            return step * power
     raise AssertionError("ten times its power is above every number")
 
 

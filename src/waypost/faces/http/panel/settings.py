@@ -38,6 +38,11 @@ class ShownSetting:
     meaning: str
 
     @property
+    def short_origin(self) -> str:
+        """Without the folder of a file."""
+        return self.origin.rpartition("/")[2]
+
+    @property
     def is_default(self) -> bool:
         """Nobody has set it."""
         return self.origin == "default"

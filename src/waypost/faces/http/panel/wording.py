@@ -61,7 +61,7 @@ def relative(at: float | None, now: float) -> Markup:
     if abs(distance) < 1:
         words = "now"
     else:
-        words = f"in {span(distance)}" if distance > 0 else f"{span(-distance)} ago"
+        words = f"in {_coarse(distance)}" if distance > 0 else f"{_coarse(-distance)} ago"
     return Markup('<time class="relative" datetime="{}" title="{}">{}</time>').format(
         exact, f"{when:%Y-%m-%d %H:%M:%S} UTC", words
     )
@@ -91,6 +91,11 @@ def span(seconds: float | None) -> str:
                 return f"{first} {large} {second} {small}"
             return f"{first} {large}"
     raise AssertionError("days take all")
+
+
+def _coarse(seconds: float) -> str:
+    """Whole seconds, and none beside minutes: what changes all the time is hard to read."""
+    return span(round(seconds)) if seconds < 60 else span(seconds - seconds % 60)
 
 
 def size(count: float | None) -> str:
@@ -152,8 +157,16 @@ def badge(state: Any) -> Badge:
     return BADGES.get(name, Badge(name, "•", "quiet"))
 
 
+def prose(text: str) -> Markup:
+    """A text of our own in which `code` stands between backticks."""
+    parts = (visible(one) for one in text.split("`"))
+    forms = (Markup("{}"), Markup("<code>{}</code>"))
+    return Markup("").join(forms[place % 2].format(one) for place, one in enumerate(parts))
+
+
 FILTERS: Final = {
     "moment": moment,
+    "prose": prose,
     "span": span,
     "size": size,
     "number": number,
