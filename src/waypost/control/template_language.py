@@ -130,6 +130,8 @@ def _written(value: Any) -> Any:
         return ""
     if isinstance(value, list | Mapping):
         raise TemplateFault(f"{_kind(value)} cannot be written; name a member, or loop through it")
+    if not isinstance(value, str | int | float | Undefined):
+        raise TemplateFault("this is nothing that can be written")  # `self`, `loop`
     return value
 
 
