@@ -72,6 +72,35 @@ def best(discovery: Discovery) -> Setting:
     return discovery.best
 
 
+def test_a_server_that_a_record_names_is_asked_whether_it_is_so() -> None:
+    """One that has no STARTTLS is no way to send, however sure the record is."""
+
+    async def run() -> Discovery:
+        async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            writer.write(b"220 smtp.example.com ESMTP\r\n")
+            while line := await reader.readline():
+                done = line.upper().startswith(b"QUIT")
+                writer.write(b"221 bye\r\n" if done else b"250-smtp\r\n250 AUTH PLAIN\r\n")
+            writer.close()
+
+        server = await asyncio.start_server(talk, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        resolver = StaticResolver(
+            {"example.com": ((10, "mx.example.com"),)}, {"smtp.example.com": ["127.0.0.1"]},
+            records={("_submission._tcp.example.com", "SRV"): [f"0 1 {port} smtp.example.com"]},
+        )  # fmt: skip
+        world = World(SystemClock(), AsyncioNetwork(), resolver)
+        try:
+            subject = parse_subject("user@example.com")
+            return await discover(subject, world, StaticWeb({}), DiscoveryOptions(inside=True))
+        finally:
+            server.close()
+
+    told = best(asyncio.run(run()))
+    assert told.security == "starttls"
+    assert "takes logins without TLS" in told.problem
+
+
 def test_a_provider_s_own_domain_needs_no_network() -> None:
     result = found("user@gmail.com")
     assert result.attempts == ()

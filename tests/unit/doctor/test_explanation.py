@@ -551,3 +551,31 @@ def test_a_fault_of_a_setting_gives_no_mail_back() -> None:
     """Delivery keeps the mail then as well: no server has refused it."""
     [found] = explain("ssl.SSLError: [SSL: WRONG_VERSION_NUMBER] wrong version number").findings
     assert (found.reason, found.kind, found.action) == ("tls-failed", "permanent", "alert")
+
+
+def _returned(number: int, status: str) -> str:
+    return (
+        f"From MAILER-DAEMON Tue Nov 24 09:0{number}:00 2026\n"
+        f"From: MAILER-DAEMON@mx.example.com\nSubject: Undelivered\nTo: me@example.com\n"
+        "MIME-Version: 1.0\nContent-Type: multipart/report; report-type=delivery-status; "
+        "boundary=x\n\n--x\nContent-Type: text/plain\n\nIt was not delivered.\n"
+        "From here on it is text, and no new message.\n--x\n"
+        "Content-Type: message/delivery-status\n\nReporting-MTA: dns; mx.example.com\n\n"
+        f"Final-Recipient: rfc822; a{number}@example.org\nAction: failed\nStatus: {status}\n\n"
+        "--x--\n\n"
+    )
+
+
+def test_every_message_of_an_mbox_is_explained() -> None:
+    letter = (
+        "From ann@example.com Tue Nov 24 09:05:00 2026\nFrom: ann@example.com\n"
+        "Subject: Hello\nTo: me@example.com\n\nHow are you?\n\n"
+    )
+    answer = explain((_returned(1, "5.1.1") + letter + _returned(2, "5.2.2")).encode())
+    assert (answer.input_kind, answer.messages) == ("mailbox", 3)
+    assert [one.address for one, _ in answer.recipients] == ["a1@example.org", "a2@example.org"]
+    assert [one.reason for one in answer.findings] == ["no-such-mailbox", "mailbox-full"]
+    with pytest.raises(NothingKnown, match="none of the 2 messages"):
+        explain((letter * 2).encode())
+    alone = explain(_returned(1, "5.1.1").encode())
+    assert (alone.input_kind, alone.messages) == ("bounce", 0)

@@ -2,7 +2,8 @@
 
 In this order of trust: a known provider's own domain (answered from the tables, without the
 network); the domain's SRV records; its autoconfig file; the provider its mail goes to; its
-autodiscover answer. Only where none of them speaks, the usual names are tried.
+autodiscover answer. The servers that the domain names are asked whether it is so. Only where none
+of them speaks, the usual names are tried.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ async def discover(
     search.known()
     if options.thorough or not (search.found.settings or search.hopeless):
         await search.ask_the_domain()
+        await search.confirm()
     settings = merged(search.found.settings)
     sure = any(one.confidence >= GOOD_ENOUGH and not one.problem for one in settings)
     if (options.thorough or not sure) and not search.hopeless:

@@ -7,7 +7,7 @@ asked, unless that was wanted: the names come from a stranger's DNS.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -58,14 +58,23 @@ async def probe(
     world: World, hosts: Iterable[str], ports: Iterable[int], *, inside: bool, ehlo: str
 ) -> tuple[Probed, ...]:
     """Ask every host on every port, all at once."""
+    wanted = {port: PORTS.get(port, "starttls") for port in ports}
     found = await asyncio.gather(
-        *(_host(world, host, tuple(ports), inside, ehlo) for host in dict.fromkeys(hosts))
+        *(_host(world, host, wanted, inside, ehlo) for host in dict.fromkeys(hosts))
     )
     return tuple(one for group in found for one in group)
 
 
+async def probe_as_told(
+    world: World, told: Setting, *, inside: bool, ehlo: str
+) -> Probed:  # fmt: skip
+    """Ask a server that somebody has named, in the way that it was named for."""
+    (found,) = await _host(world, told.host, {told.port: told.security}, inside, ehlo)
+    return found
+
+
 async def _host(
-    world: World, host: str, ports: tuple[int, ...], inside: bool, ehlo: str
+    world: World, host: str, ports: Mapping[int, Security], inside: bool, ehlo: str
 ) -> tuple[Probed, ...]:
     try:
         addresses = await world.resolver.addresses(host)
@@ -77,25 +86,24 @@ async def _host(
         text = f"{host} is at {addresses[0]}, which is no public address"
         return (Probed(host, 0, None, text),)
     return tuple(
-        await asyncio.gather(*(_server(world, host, port, public, ehlo) for port in ports))
+        await asyncio.gather(*(_server(world, host, *port, public, ehlo) for port in ports.items()))
     )
 
 
 async def _server(
-    world: World, host: str, port: int, addresses: tuple[str, ...], ehlo: str
+    world: World, host: str, port: int, security: Security, addresses: tuple[str, ...], ehlo: str
 ) -> Probed:
     try:
         async with asyncio.timeout(SERVER_SECONDS):
-            return await _with_or_without_trust(world, host, port, addresses, ehlo)
+            return await _with_or_without_trust(world, host, port, security, addresses, ehlo)
     except TimeoutError:
         return Probed(host, port, None, f"it came to no end within {SERVER_SECONDS:g} seconds")
 
 
 async def _with_or_without_trust(
-    world: World, host: str, port: int, addresses: tuple[str, ...], ehlo: str
+    world: World, host: str, port: int, security: Security, addresses: tuple[str, ...], ehlo: str
 ) -> Probed:
     """As delivery would, and where the certificate does not hold, once more without it."""
-    security = PORTS.get(port, "starttls")
     safe = await _ask(world, host, port, security, addresses, ehlo, verify=True)
     if safe.setting is not None or not safe.text.startswith("tls: "):
         return safe

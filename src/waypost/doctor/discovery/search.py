@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from waypost.doctor.discovery import autoconfig, autodiscover
 from waypost.doctor.discovery.autoconfig import ReadingServer
-from waypost.doctor.discovery.probing import PORTS, probe
+from waypost.doctor.discovery.probing import PORTS, probe, probe_as_told
 from waypost.doctor.discovery.result import Attempt, DiscoveryOptions
 from waypost.doctor.discovery.safe_xml import UnsafeXml
-from waypost.doctor.discovery.setting import Security, Setting, Source, Statement
+from waypost.doctor.discovery.setting import Security, Setting, Source, Statement, merged
 from waypost.doctor.discovery.subject import Subject
 from waypost.doctor.line_opening import World
 from waypost.doctor.target import provider_of_host
@@ -34,6 +34,11 @@ BY_SRV: Final = 0.9
 BY_SIGNED_SRV: Final = 0.97
 BY_FOREIGN_SRV: Final = 0.8
 """The record is not signed and names a server of another domain (RFC 6186 6)."""
+
+MAXIMUM_CONFIRMED: Final = 4
+"""Servers that the domain names, and that are asked whether it is so."""
+
+_OF_THE_DOMAIN: Final = frozenset({Source.SRV, Source.AUTOCONFIG, Source.AUTODISCOVER})
 
 _SECURITY: Final[dict[ProviderTls, Security]] = {"required": "starttls", "implicit": "tls"}
 
@@ -240,6 +245,34 @@ class Search:
         text = f"it answers {page.status}" + (", asking for a login" if page.status == 401 else "")
         self._tell(source, request.url, text)
         return None
+
+    # --- whether it is so -------------------------------------------------------------------
+
+    async def confirm(self) -> None:
+        """Ask the servers that the domain itself has named. What they say makes a name surer, or
+        is its problem; one that cannot be reached from here changes nothing."""
+        named = [
+            one for one in merged(self.found.settings)
+            if not one.provider and one.statements[0].source in _OF_THE_DOMAIN
+        ][:MAXIMUM_CONFIRMED]  # fmt: skip
+        options = self._options
+        answers = await asyncio.gather(
+            *(
+                probe_as_told(self._world, one, inside=options.inside, ehlo=options.ehlo)
+                for one in named
+            )
+        )
+        for told, answer in zip(named, answers, strict=True):
+            if not (answer.port and answer.answered):
+                continue
+            what = f"{told.host}:{told.port}"
+            self.found.attempts.append(Attempt(Source.PROBE, what, answer.text, reached=True))
+            seen = answer.setting
+            if seen is not None and seen.security == told.security and not seen.problem:
+                self.found.settings.append(seen)
+            else:
+                problem = seen.problem if seen is not None else ""
+                self.found.settings.append(replace(told, problem=problem or answer.text))
 
     # --- usual names ------------------------------------------------------------------------
 

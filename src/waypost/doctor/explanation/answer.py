@@ -75,6 +75,10 @@ class Answer:
     recipients: tuple[tuple[ReportedRecipient, Finding], ...] = ()
     """Of a message that came back."""
     report: BounceReport | None = None
+    messages: int = 0
+    """Of an mbox: how many it holds."""
+    answers: tuple[Answer, ...] = ()
+    """Of an mbox: to each message that tells of a delivery."""
 
     @property
     def main(self) -> Finding:

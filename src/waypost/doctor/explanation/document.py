@@ -23,6 +23,8 @@ def document_of(answer: Answer) -> dict[str, Any]:
         }
         for recipient, finding in answer.recipients
     ]
+    if answer.messages:
+        document["messages"] = answer.messages
     report = answer.report
     document["report"] = report and {
         "kind": report.kind,

@@ -9,9 +9,11 @@ from waypost.knowledge.classification import Classification
 from waypost.knowledge.outcomes import Stage
 from waypost.smtp.reply import EnhancedStatus
 
-InputKind = Literal["code", "reply", "transcript", "log", "exception", "event", "bounce", "text"]
+InputKind = Literal[
+    "code", "reply", "transcript", "log", "exception", "event", "bounce", "mailbox", "text"
+]
 """What the text is: codes alone; a reply; a session; lines of a log; what a program printed; a
-provider's event; a message that came back; anything else."""
+provider's event; a message that came back; many of them in one file; anything else."""
 
 Side = Literal["yours", "provider", "recipient", "network", "unknown"]
 """Whose word it is: a machine or program of one's own; the server that one submits to; the

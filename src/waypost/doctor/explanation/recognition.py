@@ -44,6 +44,10 @@ def answer_to(given: str | bytes) -> Answer:
     """Explain a text. Raises NothingKnown."""
     if isinstance(given, bytes) and given[:2] in _UTF16:
         given = given[: 2 * MAXIMUM_TEXT].decode("utf-16", "replace")  # as PowerShell writes files
+    if given[:5] in ("From ", b"From "):
+        several = _mailbox(given)
+        if several is not None:
+            return several
     text = given if isinstance(given, str) else given[:MAXIMUM_TEXT].decode("utf-8", "replace")
     text = text[:MAXIMUM_TEXT].replace("\r\n", "\n").replace("\r", "\n")
     if not text.strip("\ufeff \t\n\0"):
@@ -174,6 +178,29 @@ def _message(given: str | bytes, text: str, *, sure: bool) -> Answer | None:
             "the message is no bounce, report or automatic reply: nothing in it tells of a delivery"
         )
     return answer
+
+
+def _mailbox(given: str | bytes) -> Answer | None:
+    """Every message of an mbox that tells of a delivery; None where it holds no more than one."""
+    from waypost.doctor.explanation.bounces import answer_of_message
+    from waypost.mail.bounce.mailbox import messages_of
+
+    content = given if isinstance(given, bytes) else given.encode("utf-8", "replace")
+    messages = messages_of(content)
+    if len(messages) < 2:
+        return None
+    answers = [found for one in messages if (found := answer_of_message(one)) is not None]
+    if not answers:
+        raise NothingKnown(
+            f"none of the {len(messages)} messages is a bounce, report or automatic reply"
+        )
+    return Answer(
+        "mailbox",
+        tuple(one.main for one in answers)[:MAXIMUM_FINDINGS],
+        tuple(one for answer in answers for one in answer.recipients),
+        messages=len(messages),
+        answers=tuple(answers),
+    )
 
 
 def _begins_as_notice(text: str) -> bool:

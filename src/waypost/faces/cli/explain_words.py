@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 
 from waypost.doctor.explanation.answer import Answer, Finding
@@ -13,6 +14,11 @@ _COLOURS = {"success": "bold green", "temporary": "bold yellow", "permanent": "b
 
 def blocks_of(answer: Answer) -> Iterator[list[Line]]:
     """One block for each thing that was said, or for each recipient of a bounce."""
+    if answer.messages:
+        yield list(_of_mailbox(answer))
+        for one in answer.answers:
+            yield from blocks_of(one)
+        return
     if answer.report is None:
         for number, finding in enumerate(answer.findings):
             told = [*_heading(finding), *_details(finding, full=number == 0)]
@@ -37,6 +43,15 @@ def blocks_of(answer: Answer) -> Iterator[list[Line]]:
         yield [line for line in lines if line[0] != "recipient"]
     if not answer.recipients:
         yield [*_heading(answer.main), *_details(answer.main, full=True)]
+
+
+def _of_mailbox(answer: Answer) -> Iterator[Line]:
+    told, reasons = len(answer.answers), Counter(
+        finding.reason for _, finding in answer.recipients if finding.kind != "success"
+    )  # fmt: skip
+    yield "", f"{answer.messages} messages, {told} of them about deliveries", "bold"
+    for reason, count in reasons.most_common(10):
+        yield "", f"{count} x {reason}", ""
 
 
 def _of_report(answer: Answer) -> Iterator[Line]:
