@@ -17,6 +17,7 @@ from waypost.spool.memory_rows import Durable
 from waypost.spool.search import (
     CountedPart,
     Looked,
+    Newest,
     SearchText,
     WaitingCount,
     WaitingPart,
@@ -57,9 +58,7 @@ class MemorySearch:
             return Looked(rows, rows[-1].identifier)
         return Looked(rows, deepest)
 
-    async def newest_in(
-        self, states: Sequence[RecipientState], before: int, limit: int
-    ) -> list[int]:
+    async def newest_in(self, states: Sequence[RecipientState], before: int, limit: int) -> Newest:
         """The newest messages in one of these states."""
         stored = self._durable.messages
         found = [
@@ -67,7 +66,8 @@ class MemorySearch:
             for identifier in sorted(stored, reverse=True)
             if identifier < before and any(r.state in states for r in stored[identifier].recipients)
         ]
-        return found[:limit]
+        lowest = found[limit - 1] if len(found) >= limit else None
+        return Newest(tuple(found[:limit]), lowest)
 
     async def search_texts(self, after: int, limit: int) -> list[SearchText]:
         """The texts of the next messages."""

@@ -26,6 +26,16 @@ class Looked:
 
 
 @dataclass(frozen=True, slots=True)
+class Newest:
+    """The newest messages of some kind."""
+
+    messages: tuple[int, ...]
+    """Newest first."""
+    before: int | None
+    """Below which there may be more of them; None: these are all."""
+
+
+@dataclass(frozen=True, slots=True)
 class SearchText:
     """What a search finds a message by."""
 
@@ -33,7 +43,7 @@ class SearchText:
     subject: str
     """As received, encoded words and all."""
     others: str
-    """Sender, Message-ID and recipients (the first thousand), each on a line."""
+    """Sender, Message-ID and recipients, each on a line; of very many recipients the first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,11 +98,10 @@ class SearchableSpool(Protocol):
         """Of the `depth` newest messages between `after` and `before` of a filter, those that it
         is for, `limit` of them at most."""
 
-    async def newest_in(
-        self, states: Sequence[RecipientState], before: int, limit: int
-    ) -> list[int]:
-        """The newest messages below an identifier that have a recipient in one of these states,
-        newest first. Of states in which nearly all messages are (DELIVERED) it takes long."""
+    async def newest_in(self, states: Sequence[RecipientState], before: int, limit: int) -> Newest:
+        """The newest messages below an identifier that have a recipient in one of these states;
+        `limit` recipients of each state are looked at. Of a state in which nearly all messages are
+        (DELIVERED) it takes long."""
 
     async def search_texts(self, after: int, limit: int) -> list[SearchText]:
         """The texts of the next messages above an identifier, in order."""

@@ -35,10 +35,13 @@ INDEXES: Final = {
 """All but DELIVERED, which is most of a log."""
 
 
-def matching(wanted: MessageFilter, states: Sequence[RecipientState] = ()) -> _Condition:
+def matching(
+    wanted: MessageFilter, states: Sequence[RecipientState] = (), *, few: bool = False
+) -> _Condition:
     """The WHERE clause over `message` for a filter, with its values.
 
     With `states`, only messages that have a recipient in one of them for which the filter is.
+    `few`: only few messages lie between its bounds.
     """
     clauses: list[str] = []
     values: list[object] = []
@@ -63,7 +66,7 @@ def matching(wanted: MessageFilter, states: Sequence[RecipientState] = ()) -> _C
     if wanted.after is not None:
         add("message.id > ?", wanted.after)
     if wanted.recipient or wanted.states or states:
-        clause, value = _having_recipient(wanted, states)
+        clause, value = _having_recipient(wanted, states, few or bool(wanted.identifiers))
         add(clause, *value)
     if wanted.text:
         pattern = contains(wanted.text)
@@ -87,12 +90,14 @@ def narrowing(wanted: MessageFilter, states: Sequence[RecipientState]) -> _Condi
     return clause, values
 
 
-def _having_recipient(wanted: MessageFilter, states: Sequence[RecipientState]) -> _Condition:
+def _having_recipient(
+    wanted: MessageFilter, states: Sequence[RecipientState], few: bool
+) -> _Condition:
     clause, values = narrowing(wanted, states or tuple(RecipientState))
     chosen = [
         state for state in states or wanted.states if not wanted.states or state in wanted.states
     ]
-    if chosen and all(state in INDEXES for state in chosen):
+    if chosen and not few and all(state in INDEXES for state in chosen):
         # What is rare is found by its index, however long the log of what was delivered has grown.
         parts = [
             f"SELECT message FROM recipient INDEXED BY {INDEXES[state].name} "

@@ -225,9 +225,11 @@ def captured(connection: sqlite3.Connection, limit: int, before: int | None) -> 
     ]
 
 
-def messages(connection: sqlite3.Connection, wanted: MessageFilter) -> list[MessageRow]:
-    """Messages with their recipients, newest first."""
-    where, values = matching(wanted)
+def messages(
+    connection: sqlite3.Connection, wanted: MessageFilter, *, few: bool = False
+) -> list[MessageRow]:
+    """Messages with their recipients, newest first. `few`: the bounds leave few to look at."""
+    where, values = matching(wanted, few=few)
     rows = connection.execute(
         "SELECT id, reverse_path, received_at, expires_at, user, client, size, subject, message_id "
         f"FROM message WHERE {where} ORDER BY id DESC LIMIT ?",

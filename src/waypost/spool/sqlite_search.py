@@ -12,8 +12,6 @@ import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from heapq import merge
-from itertools import groupby, islice
 from typing import Final, TypeVar
 
 from waypost.spool import sqlite_reading
@@ -22,6 +20,7 @@ from waypost.spool.room import Room
 from waypost.spool.search import (
     CountedPart,
     Looked,
+    Newest,
     SearchText,
     WaitingCount,
     WaitingPart,
@@ -79,7 +78,7 @@ SELECT id FROM message WHERE id < :before AND id > :after ORDER BY id DESC LIMIT
 _TEXTS: Final = """
 SELECT json_group_array(json_array(
     id, subject, reverse_path || char(10) || message_id || char(10) || coalesce((
-        SELECT group_concat(address, char(10)) FROM (
+        SELECT substr(group_concat(address, char(10)), 1, 32768) FROM (
             SELECT address FROM recipient WHERE recipient.message = part.id LIMIT 1000
         )
     ), '')
@@ -107,9 +106,7 @@ class SqliteSearch(ABC):
         """Some of the newest messages."""
         return await self._glance(lambda c: looked(c, wanted, depth))
 
-    async def newest_in(
-        self, states: Sequence[RecipientState], before: int, limit: int
-    ) -> list[int]:
+    async def newest_in(self, states: Sequence[RecipientState], before: int, limit: int) -> Newest:
         """The newest messages in one of these states."""
         return await self._glance(lambda c: newest_in(c, states, before, limit))
 
@@ -143,7 +140,7 @@ def looked(connection: sqlite3.Connection, wanted: MessageFilter, depth: int) ->
     deepest = connection.execute(_DEEPEST, values).fetchone()
     if deepest is not None:
         wanted = replace(wanted, after=deepest[0] - 1)
-    rows = tuple(sqlite_reading.messages(connection, wanted))
+    rows = tuple(sqlite_reading.messages(connection, wanted, few=True))
     if wanted.limit and len(rows) >= wanted.limit:
         return Looked(rows, rows[-1].identifier)
     return Looked(rows, None if deepest is None else deepest[0])
@@ -151,20 +148,25 @@ def looked(connection: sqlite3.Connection, wanted: MessageFilter, depth: int) ->
 
 def newest_in(
     connection: sqlite3.Connection, states: Sequence[RecipientState], before: int, limit: int
-) -> list[int]:
+) -> Newest:
     """Messages with a recipient in one of these states, newest first."""
-    found = []
+    found: set[int] = set()
+    lowest = 0
     for state in states:
         index = INDEXES.get(state)
         condition = f"INDEXED BY {index.name} WHERE {index.condition}" if index else "WHERE 1"
-        rows = connection.execute(
-            f"SELECT DISTINCT message FROM recipient {condition} AND state = ? AND message < ? "
-            "ORDER BY message DESC LIMIT ?",
+        (rows,) = connection.execute(
+            "SELECT json_group_array(message) FROM ("
+            f"SELECT message FROM recipient {condition} AND state = ? AND message < ? "
+            "ORDER BY message DESC LIMIT ?)",
             (int(state), before, limit),
-        )
-        found.append([message for (message,) in rows])
-    newest = merge(*found, reverse=True)
-    return list(islice((message for message, _ in groupby(newest)), limit))
+        ).fetchone()
+        messages = json.loads(rows)
+        found.update(messages)
+        if len(messages) >= limit:  # of this state there may be more, so no state counts below
+            lowest = max(lowest, messages[-1])
+    newest = tuple(sorted((one for one in found if one >= lowest), reverse=True))
+    return Newest(newest, lowest or None)
 
 
 def search_texts(connection: sqlite3.Connection, after: int, limit: int) -> list[SearchText]:

@@ -82,15 +82,32 @@ async def test_the_newest_in_a_state_come_first_and_each_once(world: World) -> N
     held = await append(world, "h@one.example")
     assert await world.spool.hold(MessageFilter(identifiers=(held,))) == 1
 
-    async def newest(*states: RecipientState, before: int = LAST, limit: int = 9) -> list[int]:
-        return await world.spool.newest_in(states, before, limit)
+    async def newest(*states: RecipientState, before: int = LAST) -> list[int]:
+        found = await world.spool.newest_in(states, before, 9)
+        assert found.before is None, "these are all"
+        return list(found.messages)
 
     assert await newest(BOUNCED, EXPIRED) == [both, expired, bounced]
-    assert await newest(BOUNCED, EXPIRED, limit=2) == [both, expired]
     assert await newest(BOUNCED, before=both) == [bounced]
     assert await newest(QUEUED) == [waiting, both]
     assert await newest(HELD) == [held]
     assert await newest(RecipientState.DAMAGED) == []
+
+
+@on_spool
+async def test_the_newest_in_a_state_come_a_part_at_a_time(world: World) -> None:
+    states = (BOUNCED, EXPIRED, BOUNCED, BOUNCED, EXPIRED, DELIVERED, BOUNCED)
+    failed = [await ended(world, "a@one.example", state) for state in states]
+    del failed[5]
+    for limit in (1, 2, 3, 10):
+        found: list[int] = []
+        before: int | None = LAST
+        while before is not None:
+            part = await world.spool.newest_in((BOUNCED, EXPIRED), before, limit)
+            assert part.before is None or part.before < before, "it comes to an end"
+            found += part.messages
+            before = part.before
+        assert found == failed[::-1]
 
 
 @on_spool
