@@ -15,6 +15,7 @@ from web_room import WebRoom, csrf_of, web_room
 from waypost.control import accounts, keys
 from waypost.control.audit import AuditFilter
 from waypost.control.permissions import Permission, Role
+from waypost.faces.http.panel.accounts_browser import browser_words
 
 XSS = '"><script>alert(1)</script><img src=x onerror=alert(1)>'
 
@@ -99,7 +100,7 @@ def test_a_key_is_shown_once_works_and_is_revoked(tmp_path: Path) -> None:
             admin, "/keys/add", name="shop", scope=["messages:send", "messages:read"], days="30",
             user="shop",
         )  # fmt: skip
-        (secret,) = re.findall(r"wpk_[\w-]{43}", page.text)
+        (secret,) = set(re.findall(r"wpk_[\w-]{43}", page.text))
         later = (await admin.get("/keys")).text
         assert secret not in later
         assert secret[:10] in later
@@ -224,5 +225,40 @@ def test_a_locked_out_person_gets_in_by_a_new_link(tmp_path: Path) -> None:
         form = {"password": "a long password", "again": "a long password"}
         assert (await visitor.post(link, data=form)).status_code == 303
         assert (await olga.get("/account")).status_code == 303
+
+    in_room(tmp_path, work)
+
+
+@pytest.mark.parametrize(
+    ("says", "words"),
+    [
+        ("Mozilla/5.0 (X11; Linux x86_64) Gecko/20100101 Firefox/140.0", "Firefox on Linux"),
+        ("Mozilla/5.0 (Windows NT 10.0) AppleWebKit/537.36 Chrome/140.0 Safari/537.36 Edg/140.0",
+         "Edge on Windows"),
+        ("Mozilla/5.0 (Macintosh; Intel Mac OS X 14_0) AppleWebKit/605 Version/17 Safari/605.1",
+         "Safari on macOS"),
+        ("Mozilla/5.0 (Linux; Android 14) AppleWebKit/537.36 Chrome/140.0 Mobile Safari/537.36",
+         "Chrome on Android"),
+        ("curl/8.0", "curl"),
+        ("", "unknown"),
+        ("x" * 500, "x" * 60),
+    ],
+)  # fmt: skip
+def test_a_browser_is_told_in_words(says: str, words: str) -> None:
+    assert browser_words(says) == words
+
+
+def test_a_link_that_two_open_at_once_is_good_for_one(tmp_path: Path) -> None:
+    async def work(room: WebRoom) -> None:
+        secret = await room.room.accounts.first_run_link()
+        answers = []
+        for name in ("Ada", "Eve", "Ina"):
+            browser = await room.visitor()
+            form = {"name": name, "password": "a long password", "again": "a long password"}
+            answers.append(browser.post(f"/first-run/{secret}", data=form))
+        codes = sorted(one.status_code for one in await asyncio.gather(*answers))
+        assert codes == [303, 410, 410]
+        people = await room.room.accounts.read(accounts.operators)
+        assert len(people) == 1
 
     in_room(tmp_path, work)

@@ -12,6 +12,7 @@ from waypost.control.accounts_access import LoginRefused, LoginThrottled
 from waypost.control.accounts_passwords import SHORTEST, PasswordRefused, TooManyLogins
 from waypost.control.accounts_secrets import hash_of
 from waypost.control.permissions import ROLE_MEANINGS
+from waypost.faces.http.panel.accounts_browser import browser_words
 from waypost.faces.http.panel.login import BUSY_SECONDS, Person, Text, accounts_of, place_of
 from waypost.faces.http.panel.pages import page, told
 from waypost.faces.http.security import Caller
@@ -81,6 +82,6 @@ async def _account(
     assert caller.role is not None
     return page(
         request, "account.html", caller, status=status, operator=operator, sessions=open_ones,
-        this=hash_of(caller.token), fault=fault, shortest=SHORTEST,
+        this=hash_of(caller.token), fault=fault, shortest=SHORTEST, browser=browser_words,
         meaning=ROLE_MEANINGS[caller.role],
     )  # fmt: skip

@@ -15,6 +15,7 @@ from waypost.faces.http.account_rules import NotYours, check_grant
 from waypost.faces.http.panel.login import Text, accounts_of
 from waypost.faces.http.panel.pages import page, told
 from waypost.faces.http.security import Caller, page_caller
+from waypost.faces.http.web_address import own_address
 
 router = APIRouter(include_in_schema=False)
 
@@ -80,5 +81,5 @@ async def _keys(
     return page(
         request, "keys.html", caller, keys=found, made=made, secret=secret,
         scopes=[one for one in PERMISSION_MEANINGS.items() if one[0] in caller.permissions],
-        chosen=DEFAULT_SCOPES, lives=list(LIVES.items()),
+        chosen=DEFAULT_SCOPES, lives=list(LIVES.items()), address=own_address(request),
     )  # fmt: skip
