@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -127,3 +128,12 @@ def test_only_the_owner_reads_the_file(place: Place) -> None:
     place.run("key", "add", "shop")
     for file in Path(place.data).glob(f"{NAME}*"):
         assert file.stat().st_mode & 0o077 == 0, file
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can chown")
+def test_what_root_makes_is_the_relays(place: Place) -> None:
+    place.data.mkdir(parents=True)
+    os.chown(place.data, 12345, 12346)
+    assert place.run("operator", "add", "Ada").code == 0
+    made = (place.data / NAME).stat()
+    assert (made.st_uid, made.st_gid) == (12345, 12346)

@@ -98,6 +98,27 @@ def test_off_loopback_the_panel_is_served_over_tls(relay: RelayProcess) -> None:
         httpx.get(f"http://127.0.0.1:{port}/login", timeout=WAIT)
 
 
+def test_nonsense_is_refused_and_fills_no_log(relay: RelayProcess) -> None:
+    relay.start()
+    host, _, port = relay.panel.partition(":")
+    before = relay.log_text
+    for nonsense, answer in (
+        (b"\x16\x03\x01\x00\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", b"400"),
+        (b"GET /login HTTP/1.0\r\n\r\n", b"421"),
+        (b"GET / HTTP/1.1\r\nHost: [::1\r\n\r\n", b"421"),
+        (b"GET /%ff%00 HTTP/1.1\r\nHost: [::1]\r\nCookie: waypost_session=\xff\r\n\r\n", b"303"),
+        (b"GET / HTTP/1.1\r\nHost: [::1]\r\nAuthorization: \xff\r\n\r\n", b"401"),
+        ((b"GET /login HTTP/1.1\r\nHost: [::1]\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+          b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: eA==\r\n\r\n"), b"200"),
+    ):  # fmt: skip
+        with socket.create_connection((host, int(port)), WAIT) as client:
+            client.sendall(nonsense)
+            assert client.recv(1000).split()[1] == answer, nonsense
+    assert relay.log_text == before
+
+
 def test_a_new_certificate_is_used_without_a_restart(relay: RelayProcess) -> None:
     relay.configure(CONFIGURATION + "[web]\ntls = true\n")
     relay.start()

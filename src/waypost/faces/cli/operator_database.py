@@ -83,6 +83,7 @@ def control_file(config: Path | None) -> Iterator[ControlFile]:
     folder = data_folder(config, os.environ) or load_configuration(config).data
     database = ControlDatabase(folder / NAME)
     try:
+        _leave_to_the_relay(folder / NAME)
         database.add_tables(SCHEMAS)
         yield ControlFile(database, SystemClock().now(), config)
     except (AccountFault, KeyExists, NoSuchKey) as fault:
@@ -93,3 +94,12 @@ def control_file(config: Path | None) -> Iterator[ControlFile]:
         fail(f"{folder / NAME} cannot be read or written: {fault}", TEMPORARY)
     finally:
         database.close()
+
+
+def _leave_to_the_relay(path: Path) -> None:
+    """A file that root makes belongs to whom the folder does, or the relay could not open it."""
+    if path.exists() or not path.parent.is_dir() or not hasattr(os, "geteuid") or os.geteuid():
+        return
+    owner = path.parent.stat()
+    path.touch(mode=0o600)
+    os.chown(path, owner.st_uid, owner.st_gid)

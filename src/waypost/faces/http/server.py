@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Iterator
 from typing import Final
 
+import structlog
 import uvicorn
 from fastapi import FastAPI
 
@@ -34,6 +36,27 @@ class _Server(uvicorn.Server):
         yield
 
 
+class _OwnLog(logging.Handler):
+    """Takes what uvicorn says into the relay's log. What it warns of is what clients do, which
+    strangers can as often as they like: that is for debugging only."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.http")
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write one line."""
+        write = self._log.error if record.levelno >= logging.ERROR else self._log.debug
+        write("web server", says=record.getMessage(), exc_info=record.exc_info)
+
+
+def _take_over_log() -> None:
+    logger = logging.getLogger("uvicorn.error")
+    if not any(isinstance(one, _OwnLog) for one in logger.handlers):
+        logger.addHandler(_OwnLog())
+        logger.propagate = False
+
+
 class HttpServer:
     """One listening address of the application; over TLS where `tls` gives contexts for it."""
 
@@ -44,6 +67,7 @@ class HttpServer:
         tls: Callable[[], ssl.SSLContext] | None = None,
     ) -> None:
         self._address = address
+        _take_over_log()
         self._server = _Server(
             uvicorn.Config(
                 application, lifespan="off", log_config=None, access_log=False,

@@ -46,8 +46,12 @@ class WebFace:
             return (f"{settings.public_url}/",)
         scheme = "https" if settings.tls else "http"
         name = self.room.service.settings.hostname
-        bound = (place.replace("[::]:", f"{name}:") for place in self._server.bound)
-        return tuple(f"{scheme}://{place}/" for place in bound)
+        # All addresses of this machine are none that anybody could open.
+        places = (
+            place.replace("[::]:", f"{name}:").replace("0.0.0.0:", f"{name}:")
+            for place in self._server.bound
+        )
+        return tuple(f"{scheme}://{place}/" for place in places)
 
     def reconfigured(self, configuration: Configuration) -> None:
         """Another configuration is in force."""
