@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import json
+import random
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -488,3 +489,25 @@ async def test_a_secret_may_be_brought_along_and_is_never_repeated(world: EventW
             await world.webhooks.add(EndpointSettings(URL), wrong)
         assert wrong not in str(refused.value)
     assert own not in repr(await world.webhooks.endpoints())
+
+
+@in_world
+async def test_a_wall_clock_that_disagrees_with_the_timers_lets_nothing_lie(
+    world: EventWorld,
+) -> None:
+    """A timer may end a moment before the time that it was set for, as the wall clock has it."""
+    right, chance = world.clock.now, random.Random(4)
+    world.clock.now = lambda: right() - 0.01 * chance.random()  # type: ignore[method-assign]
+    tried: set[str] = set()
+
+    async def second_time(one: Sent) -> Answer:
+        taken = one.identity in tried
+        tried.add(one.identity)
+        return TAKEN if taken else Answer(500, 0.01, "it answers 500")
+
+    world.endpoints.answer = second_time
+    endpoint = await added(world)
+    for _ in range(25):
+        await world.accept()
+        await world.passes(8.0)
+        assert await world.webhooks.waiting(endpoint.id) == 0

@@ -95,14 +95,15 @@ class EndpointWorker:
         try:
             while not self._stopping:
                 self._stir.clear()
+                now = self._shared.clock.now()
                 try:
-                    went_on = await self._fill()
+                    went_on = await self._fill(now)
                 except (sqlite3.Error, SpoolRefusal) as fault:
                     self._shared.report.error("webhooks stand still", why=str(fault))
                     await self._rest(FAULT_SECONDS)
                     continue
                 if not went_on:
-                    await self._rest(self._until())
+                    await self._rest(self._until(now))
         finally:
             log.unwatch(self._stir.set)
 
@@ -136,23 +137,22 @@ class EndpointWorker:
             if timer is not None:
                 timer.cancel()
 
-    def _until(self) -> float | None:
-        """Seconds until something is due by itself."""
-        now = self._shared.clock.now()
+    def _until(self, looked_at: float) -> float | None:
+        """Seconds until something is due by itself that was not when we looked. What was is under
+        way, or waits for its turn behind that."""
         moments = [self._next_due] if self._next_due is not None else []
         if self._health.is_failing and not self._tasks:
             moments.append(self._health.probe_at)
-        later = [moment - now for moment in moments if moment > now]
-        return min(later, default=None)
+        later = [moment for moment in moments if moment > looked_at]
+        return max(0.0, min(later) - self._shared.clock.now()) if later else None
 
     # --- what comes next --------------------------------------------------------------------
 
-    async def _fill(self) -> bool:
+    async def _fill(self, now: float) -> bool:
         """Begin as much as there is room for; whether anything moved."""
         room = CONCURRENCY - len(self._tasks)
         if room <= 0:
             return False
-        now = self._shared.clock.now()
         jobs: list[_Job] = []
         if self._next_due is not None and self._next_due <= now:
             jobs = await self._due(room, now)
