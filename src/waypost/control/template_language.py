@@ -19,6 +19,7 @@ from jinja2 import (
     Template,
     TemplateError,
     TemplateSyntaxError,
+    Undefined,
     nodes,
     pass_context,
 )

@@ -68,7 +68,8 @@ class GuardedNetwork:
         self.refusal = ""
         """Why the first connection that was not made was not."""
         self.connected = False
-        """One was made."""
+        """One was made to the port that was asked for first; a check looks at others beside it."""
+        self._port: int | None = None
 
     async def connect(
         self,
@@ -81,6 +82,7 @@ class GuardedNetwork:
         source: str | None = None,
     ) -> tuple[asyncio.Transport, ProtocolType]:
         """See Network.connect. Raises ReachRefused too."""
+        self._port = self._port or port
         refusal = self._policy.refusal(address, port)
         if refusal is not None:
             self.refusal = self.refusal or refusal
@@ -88,7 +90,7 @@ class GuardedNetwork:
         made = await self._inner.connect(
             factory, address, port, tls=tls, server_name=server_name, source=source
         )
-        self.connected = True
+        self.connected = self.connected or port == self._port
         return made
 
     async def start_tls(
