@@ -60,15 +60,18 @@ def test_who_logs_in_comes_to_the_page_that_was_wanted(tmp_path: Path) -> None:
     in_room(tmp_path, work)
 
 
-@pytest.mark.parametrize(
-    "target", ["//evil.example", "/\\evil.example", "https://evil.example", "x", "/a\r\nb", "/ä"]
-)
-def test_a_login_leads_nowhere_else(tmp_path: Path, target: str) -> None:
+ELSEWHERE = (
+    "//evil.example", "/\\evil.example", "https://evil.example", "x", "/a\r\nb", "/ä", "/\t/evil",
+)  # fmt: skip
+
+
+def test_a_login_leads_nowhere_else(tmp_path: Path) -> None:
     async def work(room: WebRoom) -> None:
-        browser = await room.visitor()
-        assert 'value="/"' in (await browser.get("/login", params={"next": target})).text
-        answer = await browser.post("/login", data=GOOD | {"next": target})
-        assert answer.headers["location"] == "/"
+        for target in ELSEWHERE:
+            browser = await room.visitor()
+            assert 'value="/"' in (await browser.get("/login", params={"next": target})).text
+            answer = await browser.post("/login", data=GOOD | {"next": target})
+            assert answer.headers["location"] == "/", target
 
     in_room(tmp_path, work)
 
@@ -246,28 +249,26 @@ def test_the_first_person_becomes_admin_by_a_link_that_works_once(tmp_path: Path
     empty_room(tmp_path, work)
 
 
-@pytest.mark.parametrize(
-    ("form", "words"),
-    [
-        ({"again": "another one, longer"}, "The two passwords differ."),
-        ({"password": "short", "again": "short"}, "it must have at least 12"),
-        ({"password": "aaaaaaaaaaaaaaa", "again": "aaaaaaaaaaaaaaa"}, "too easy to guess"),
-        ({"name": "a:b"}, "is no name for an operator"),
-        ({"name": "  "}, "is no name for an operator"),
-    ],
+REFUSED = (
+    ({"again": "another one, longer"}, "The two passwords differ."),
+    ({"password": "short", "again": "short"}, "it must have at least 12"),
+    ({"password": "aaaaaaaaaaaaaaa", "again": "aaaaaaaaaaaaaaa"}, "too easy to guess"),
+    ({"name": "a:b"}, "is no name for an operator"),
+    ({"name": "  "}, "is no name for an operator"),
 )
-def test_what_cannot_be_is_told_and_the_link_stays(
-    tmp_path: Path, form: dict[str, str], words: str
-) -> None:
+
+
+def test_what_cannot_be_is_told_and_the_link_stays(tmp_path: Path) -> None:
     async def work(room: WebRoom) -> None:
         secret = await room.room.accounts.first_run_link()
         browser = await room.visitor()
         path = f"/first-run/{secret}"
         whole = {"name": "Ada", "password": PASSWORD, "again": PASSWORD}
-        answer = await browser.post(path, data=whole | form)
-        assert answer.status_code == 422
-        assert words in answer.text
-        assert PASSWORD not in answer.text
+        for form, words in REFUSED:
+            answer = await browser.post(path, data=whole | form)
+            assert answer.status_code == 422
+            assert words in answer.text
+            assert PASSWORD not in answer.text
         assert (await browser.post(path, data=whole)).status_code == 303
 
     empty_room(tmp_path, work)
