@@ -166,6 +166,12 @@ async def a_server_with_tls_1_1_from_the_first_byte(lab: CheckLab) -> Checked:
     return await lab.check(f"smtps://127.0.0.1:{port}")
 
 
+@finds("tls.old_versions_allowed")
+async def a_server_with_every_version_of_tls(lab: CheckLab) -> Checked:
+    context = context_of(lab.folder, lab.certificate("mail.test", old_key=True))
+    return await with_certificate(lab, weak(context, "ALL:@SECLEVEL=0", ssl.TLSVersion.TLSv1_3))
+
+
 @finds("tls.no_shared_cipher")
 async def a_server_with_old_ciphers(lab: CheckLab) -> Checked:
     context = context_of(lab.folder, lab.certificate("mail.test", old_key=True))

@@ -29,6 +29,13 @@ async def a_server_that_greets_late(lab: CheckLab) -> Checked:
     return await lab.check(f"127.0.0.1:{port}", seconds=5)
 
 
+@finds("greeting.outdated_server")
+async def a_server_that_nobody_has_updated(lab: CheckLab) -> Checked:
+    greeting = b"220 mail.test ESMTP Exim 4.84_2 Tue, 24 Nov 2026 09:00:00 +0000\r\n"
+    port = await lab.serve(Script(greeting=greeting))
+    return await lab.check(f"127.0.0.1:{port}")
+
+
 @finds("greeting.not_smtp")
 async def a_server_for_ssh(lab: CheckLab) -> Checked:
     port = await lab.serve(Script(greeting=b"SSH-2.0-OpenSSH_9.2p1 Debian-2\r\n" + HANG))

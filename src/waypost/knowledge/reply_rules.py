@@ -217,3 +217,18 @@ def _rule(table: str, row: tables.Row) -> ReplyRule:
         tables.text(table, row, "example"),
         tables.text(table, row, "source"),
     )
+
+
+@cache
+def _vocabulary() -> frozenset[str]:
+    texts = (text for rule in reply_rules().rules for text in (rule.example, *_phrases(rule)))
+    return frozenset(word for text in texts for word in re.findall(r"[a-z]{3,}", text.lower()))
+
+
+def _phrases(rule: ReplyRule) -> Iterator[str]:
+    return (part for words in rule.words for part in words.parts)
+
+
+def is_said_by_servers(word: str) -> bool:
+    """Whether a word is one of those that servers refuse mail with, such as "wrong"."""
+    return word.lower() in _vocabulary()

@@ -100,6 +100,21 @@ def any_server_context() -> ssl.SSLContext:
     return context
 
 
+@lru_cache(maxsize=1)
+def old_versions_context() -> ssl.SSLContext:
+    """The same with nothing but the versions that are no longer allowed (RFC 8996)."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    with suppress(ssl.SSLError):
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        context.maximum_version = ssl.TLSVersion.TLSv1_1
+    return context
+
+
 def sent_chain(connection: ssl.SSLObject | ssl.SSLSocket) -> tuple[bytes, ...]:
     """The certificates that the server sent, its own first, as DER; only that where the Python
     in use tells no more.

@@ -19,6 +19,7 @@ from typing import Final, Literal
 from waypost.doctor.check.steps import NO_FACTS, Sign, Step
 from waypost.knowledge.causes import Cause, cause, causes_by_sign, causes_of_code
 from waypost.knowledge.reply_contexts import Stage
+from waypost.knowledge.special_addresses import is_loopback
 from waypost.smtp.reply import Reply
 
 Verdict = Literal["ok", "warn", "fail"]
@@ -49,6 +50,10 @@ _BY_STATUS: Final = {
 
 _WEAKER: Final = (("auth:not-offered", "tls:not-offered"),)
 """The first comes from the second: without TLS many servers offer no login."""
+
+
+_ON_THE_WAY: Final = frozenset({"tcp.timeout_filtered", "tcp.unreachable", "tcp.port25_blocked"})
+"""What comes from the network between here and there; there is none to this very machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +100,9 @@ def diagnose(steps: Sequence[Step], facts: Mapping[str, str] = NO_FACTS) -> Diag
             better = [one for one in found if one.sign.name == stronger and one.fails]
             first = better[0] if better else first
     known = {**facts, **first.sign.facts}
-    alternatives = [*first.others, *(one.cause.id for one in found), *first.cause.instead]
+    alternatives = [*first.others, *(one.cause.id for one in found)]
+    near = is_loopback(known.get("address", ""))
+    alternatives += [one for one in first.cause.instead if not (near and one in _ON_THE_WAY)]
     return Diagnosis(
         "fail" if first.fails else "warn",
         first.cause,

@@ -8,6 +8,7 @@ that begins with STARTTLS. Nothing is said over those but EHLO and STARTTLS, and
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
@@ -27,6 +28,7 @@ from waypost.net.tls import (
     client_context,
     describe_tls,
     explain_tls_error,
+    old_versions_context,
     sent_chain,
 )
 
@@ -36,6 +38,9 @@ if TYPE_CHECKING:
 
 LOOKING_SECONDS: Final = 5.0
 """For each stage of a connection that is made only to look."""
+
+OLD_SECONDS: Final = 2.0
+"""The longest that a look for old versions is waited for when everything else is done."""
 
 EXPIRY_DAYS: Final = 14
 """A certificate that ends sooner is mentioned."""
@@ -98,8 +103,10 @@ async def _handshake(session: Session, step: StepInProgress) -> None:
     server, connection = session.server, session.connection
     hop = server.hop
     assert connection is not None, "connected"
+    clock = session.world.clock
     try:
-        context = client_context(verify=True, ca_file=hop.ca_file)
+        with step.aside(clock):
+            context = client_context(verify=True, ca_file=hop.ca_file)
     except (OSError, ssl.SSLError) as fault:
         raise InvalidAuthorities(f"{hop.ca_file} cannot be read: {fault}") from fault
     name = server_name(hop)
@@ -122,11 +129,12 @@ async def _handshake(session: Session, step: StepInProgress) -> None:
         if hop.tls is TlsMode.IMPLICIT:
             await _look_in_the_clear(session, step)
         raise await _failed(session, step, fault) from fault
-    from waypost.doctor.check.certificate import read_chain  # it loads `cryptography`
-
     encrypted = connection.encrypted
     assert encrypted is not None, "the handshake is done"
-    _describe(session, step, describe_tls(encrypted), read_chain(sent_chain(encrypted)))
+    with step.aside(clock):
+        from waypost.doctor.check.certificate import read_chain  # it loads `cryptography`
+
+        _describe(session, step, describe_tls(encrypted), read_chain(sent_chain(encrypted)))
 
 
 def _describe(
@@ -230,6 +238,46 @@ def _subject(certificate: Mapping[str, object]) -> str:
     )
 
 
+# --- old versions beside the new ----------------------------------------------------------------
+
+
+class OldVersions:
+    """Whether the server makes old TLS as well: asked beside the walk, told when that is done.
+
+    On port 25 old TLS is better than none, which would be the choice there (RFC 7435).
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._task: asyncio.Task[ProbeConnection | None] | None = None
+        if session.tls and not session.server.is_exchanger and not session.server.hop.is_unix:
+            self._task = asyncio.ensure_future(
+                _second_look(session, old_versions_context(), OLD_SECONDS)
+            )
+
+    async def record(self, session: Session) -> None:
+        """Wait for it a moment, and record a step where there are old versions."""
+        if self._task is None:
+            return
+        # As long as the server takes for a step or two: one that serves nobody else meanwhile never
+        # comes to it.
+        slowest = max((one.seconds for one in session.recorder.steps), default=0.0)
+        seconds = min(OLD_SECONDS, 0.02 + 2 * slowest)
+        done, _ = await asyncio.wait((self._task,), timeout=seconds)
+        opened = self._task.result() if done else None
+        if opened is None or opened.encrypted is None:
+            return
+        version = opened.encrypted.version()
+        opened.abort()
+        with session.recorder.step("old tls") as step:
+            step.note(f"asked for old versions alone, it makes {version}")
+            step.warn("tls:old-versions", **session.facts)
+
+    def cancel(self) -> None:
+        """Ask no longer."""
+        if self._task is not None:
+            self._task.cancel()
+
+
 # --- a handshake that failed --------------------------------------------------------------------
 
 
@@ -268,26 +316,31 @@ async def _legacy_look(session: Session) -> tuple[ProbeConnection | None, Except
     return opened, None
 
 
-async def _second_look(session: Session, context: ssl.SSLContext) -> ProbeConnection | None:
+async def _second_look(
+    session: Session, context: ssl.SSLContext, seconds: float = LOOKING_SECONDS
+) -> ProbeConnection | None:
     try:
-        return await _second_connection(session, context)
+        return await _second_connection(session, context, seconds)
     except (OSError, EOFError):
         return None  # what the first handshake said has to do
 
 
-async def _second_connection(session: Session, context: ssl.SSLContext) -> ProbeConnection | None:
+async def _second_connection(
+    session: Session, context: ssl.SSLContext, seconds: float = LOOKING_SECONDS
+) -> ProbeConnection | None:
     """Another connection, brought to TLS; None where it does not come so far.
 
     Its lines are not recorded. Raises OSError and EOFError of the handshake.
     """
     server, world = session.server, session.world
-    seconds = min(LOOKING_SECONDS, server.seconds)
+    seconds = min(seconds, server.seconds)
     try:
         connection, _ = await open_connection(
             server, (session.address,), world, lambda: ProbeConnection(world.clock), seconds
         )
     except ConnectFailure:
         return None
+    secured = False
     try:
         if server.hop.tls is not TlsMode.IMPLICIT:
             name = server.hop.ehlo or server.hostname
@@ -296,10 +349,12 @@ async def _second_connection(session: Session, context: ssl.SSLContext) -> Probe
                     connection.say(line.encode() + b"\r\n")
                 heard = await connection.reply(seconds)
                 if isinstance(heard, NotAReply) or heard.code != code:
-                    connection.abort()
                     return None
         await connection.start_tls(world.network, context, server_name(server.hop), seconds)
+        secured = True
     except Unanswered:
-        connection.abort()
         return None
+    finally:
+        if not secured:
+            connection.abort()
     return connection

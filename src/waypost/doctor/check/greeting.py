@@ -21,6 +21,7 @@ from waypost.doctor.check.identification import (
 )
 from waypost.doctor.check.steps import CheckEnded, StepInProgress
 from waypost.doctor.line_connection import NotAReply, Unanswered
+from waypost.knowledge.outdated_servers import outdated_server
 from waypost.knowledge.response_times import response_limit
 from waypost.smtp.client_replies import readable
 from waypost.smtp.extensions import Capabilities
@@ -79,6 +80,11 @@ async def greet(session: Session) -> None:
         _compare_clocks(step, heard.text, clock.now())
         session.greeting = heard.text
         _judge_greeting(session, step, heard)
+        old = outdated_server(heard.text)
+        if old is not None:
+            step.note(f"{old.product} {old.version}: {old.advice}")
+            facts = {"product": old.product, "version": old.version, "advice": old.advice}
+            step.warn("greeting:outdated", **session.facts, **facts)
         if took > response_limit("session").seconds:
             step.note(f"it came after {took:.1f} seconds")
             step.warn("greeting:slow", **session.facts)

@@ -112,9 +112,17 @@ def _failed(
     if usable:
         scheme = "smtps" if usable[0] == 465 else "smtp"
         facts |= {"open_port": str(usable[0]), "open_url": f"{scheme}://{hop.host}:{usable[0]}"}
-    if hop.port == 25 and usable and state in ("no answer", "refused"):
+    blocked = hop.port == 25 and usable and state in ("no answer", "refused")
+    # What drops packets is a firewall; a refusal is one only where the host is there for sending,
+    # and then seldom. An exchanger that refuses does not run.
+    sure = state == "no answer" or (not server.is_exchanger and {465, 587} & set(usable))
+    if blocked and sure:
         step.fail("tcp:port25-only", **facts)
-    return step.fail(_SIGNS[state], **facts)
+        return step.fail(_SIGNS[state], **facts)
+    ended = step.fail(_SIGNS[state], **facts)
+    if blocked:
+        step.fail("tcp:port25-only", **facts)
+    return ended
 
 
 async def _other_ports(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from waypost.delivery.next_hop import Smarthost, TlsMode
 from waypost.doctor.check.diagnosis import Diagnosis, beside, combine, diagnose, with_alternative
+from waypost.doctor.check.follow_up import follow_up, plain_target
 from waypost.doctor.check.session import Session, check_server
 from waypost.doctor.check.settings import ServerToCheck
 from waypost.doctor.check.steps import CheckEnded, Recorder, Step
@@ -41,6 +42,8 @@ class CheckSettings:
     """Of the exchangers of a domain."""
     tls: TlsMode = TlsMode.OPPORTUNISTIC
     """With the exchangers of a domain."""
+    given: tuple[tuple[str, str], ...] = ()
+    """Options of the command, for those that are suggested next."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,13 +147,15 @@ async def _check_server(
     if local and bare and hop.tls is TlsMode.REQUIRED:
         hop = replace(hop, tls=TlsMode.OPPORTUNISTIC)  # nobody asked for TLS, and nobody listens
     server = ServerToCheck(
-        hop, settings.hostname, settings.nonce, _url(target), settings.seconds, settings.sender,
-        settings.recipient, settings.size, settings.message, tls_wanted=not local,
+        hop, settings.hostname, settings.nonce, plain_target(target.text), settings.seconds,
+        settings.sender, settings.recipient, settings.size, settings.message,
+        tls_wanted=not local,
     )  # fmt: skip
     watch.host(target.place)
     recorder = _recorder(hop, world, watch)
     session = await check_server(server, world, recorder)
     diagnosis = _with_provider(diagnose(recorder.steps, _facts(session, settings)), hop)
+    diagnosis = _completed(diagnosis, target, settings)
     return Checked(target.text, diagnosis, tuple(recorder.steps), capabilities_of(session))
 
 
@@ -161,13 +166,14 @@ async def _check_domain(
 
     recorder = Recorder(world.clock, begun=watch.begun, ended=watch.ended)
     facts = {"domain": subject.domain, "target": subject.text, "host": subject.domain}
+    facts |= _nameserver(settings)
     if subject.recipient is not None:
         facts["recipient"] = subject.recipient
     watch.host(subject.domain)
     try:
         exchangers = await find_exchangers(subject.domain, world, recorder, settings.seconds)
     except CheckEnded:
-        found = diagnose(recorder.steps, facts)
+        found = _completed(diagnose(recorder.steps, facts), None, settings)
         return Checked(subject.text, found, tuple(recorder.steps), {}, subject.domain)
     own = list(recorder.steps)
     steps = list(own)
@@ -202,6 +208,7 @@ async def _check_domain(
         found = beside(diagnose(own, facts), found)
     else:
         found = with_alternative(found, diagnose(own, facts))
+    found = _completed(found, None, settings)
     return Checked(subject.text, found, tuple(steps), capabilities, subject.domain)
 
 
@@ -227,14 +234,21 @@ def _recorder(hop: Smarthost, world: World, watch: Watch) -> Recorder:
     return Recorder(world.clock, begun=watch.begun, ended=watch.ended, secrets=secrets)
 
 
-def _url(target: ServerTarget) -> str:
-    """The target as a command may have it: without a password and with what else was said."""
-    return target.text if "***" not in target.text else target.place
+def _completed(
+    found: Diagnosis, target: ServerTarget | None, settings: CheckSettings
+) -> Diagnosis:  # fmt: skip
+    return replace(found, command=follow_up(found.command, target, settings.given))
+
+
+def _nameserver(settings: CheckSettings) -> dict[str, str]:
+    """Which name server was asked, where it is not the system's."""
+    asked = dict(settings.given).get("--dns")
+    return {"nameserver": f"the name server {asked} (--dns)"} if asked else {}
 
 
 def _facts(session: Session, settings: CheckSettings) -> dict[str, str]:
     """What fills the places of a fix that a sign leaves open."""
-    facts = session.facts
+    facts = session.facts | _nameserver(settings)
     credentials = session.server.hop.credentials
     if credentials is not None:
         facts["user"] = credentials.user

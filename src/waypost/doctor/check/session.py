@@ -13,7 +13,7 @@ from typing import Final
 
 from waypost.delivery.next_hop import TlsMode
 from waypost.doctor.check.connection import ProbeConnection
-from waypost.doctor.check.encryption import implicit_tls, start_tls
+from waypost.doctor.check.encryption import OldVersions, implicit_tls, start_tls
 from waypost.doctor.check.greeting import greet, say_hello
 from waypost.doctor.check.login import log_in
 from waypost.doctor.check.names import ReverseName, find_addresses
@@ -129,6 +129,7 @@ async def _walk(session: Session, addresses: tuple[str, ...] | None) -> None:
         # Nobody else hears what is said here, so a login in the clear gives nothing away.
         session.server = server = replace(server, hop=replace(server.hop, clear_text_auth=True))
     reverse = ReverseName(world, reached.address)
+    old: OldVersions | None = None
     try:
         if server.hop.tls is TlsMode.IMPLICIT:
             await implicit_tls(session)
@@ -136,12 +137,16 @@ async def _walk(session: Session, addresses: tuple[str, ...] | None) -> None:
         await say_hello(session)
         if server.hop.tls in (TlsMode.REQUIRED, TlsMode.OPPORTUNISTIC):
             await start_tls(session)
+        old = OldVersions(session)
         await log_in(session)
         await try_transaction(session)
         await reverse.record(recorder)
+        await old.record(session)
         _judge_time(session)
     finally:
         reverse.cancel()
+        if old is not None:
+            old.cancel()
 
 
 def _judge_time(session: Session) -> None:

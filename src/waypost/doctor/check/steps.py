@@ -76,6 +76,15 @@ class StepInProgress:
     paused: float = 0.0
     """Seconds in it that are not the server's."""
 
+    @contextmanager
+    def aside(self, clock: Clock) -> Iterator[None]:
+        """Around what takes time here and is not the server's."""
+        begun = clock.monotonic()
+        try:
+            yield
+        finally:
+            self.paused += clock.monotonic() - begun
+
     def note(self, text: str) -> None:
         """Add a line of evidence."""
         for secret in self.secrets:
@@ -169,4 +178,10 @@ def _forms(secret: str) -> tuple[str, ...]:
     if len(secret) < 3:
         return ()  # it would be found in every word
     encoded = base64.b64encode(secret.encode()).decode("ascii")
+    if secret.isascii() and secret.isalpha():
+        from waypost.knowledge.reply_rules import is_said_by_servers
+
+        if is_said_by_servers(secret):
+            # Taken out of "535 wrong password" it would be known by its place.
+            return (encoded,)
     return (secret, encoded)

@@ -7,7 +7,7 @@ import datetime as dt
 import ipaddress
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
@@ -39,6 +39,9 @@ if TYPE_CHECKING:
     from waypost.doctor.domain_health import HealthReport
 
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+SECONDS: Final = 10.0
+"""For each step, where nothing else is said."""
 
 TLS_MODES: Final = {
     "starttls": TlsMode.REQUIRED,
@@ -92,7 +95,7 @@ def check_command(
         ),
     ] = None,
     insecure: InsecureOption = False,
-    timeout: Annotated[float, typer.Option(help="Seconds for each step.", metavar="S")] = 10.0,
+    timeout: Annotated[float, typer.Option(help="Seconds for each step.", metavar="S")] = SECONDS,
     source: Annotated[
         str | None, typer.Option(help="Connect from this address.", metavar="ADDRESS")
     ] = None,
@@ -130,17 +133,30 @@ def check_command(
         hostname = own_name()
         to = _address("--send-to", send_to) or _address("--to", recipient)
         from_ = _address("--from", sender)
+        given = _given({
+            "--dns": dns, "--port": port, "--tls": tls, "--user": user,
+            "--password-env": password_env, "--ca-file": ca_file, "--insecure": insecure,
+            "--source": source, "--from": sender, "--to": recipient, "--size": size,
+            "--timeout": f"{timeout:g}" if timeout != SECONDS else None,
+        })  # fmt: skip
         settings = CheckSettings(
             hostname, lambda: secrets.token_urlsafe(18), timeout, from_, to, size,
             _message(subject, from_, to, hostname) if send_to is not None else None,
             insecure, _readable(ca_file), _source(source), port or 25,
-            mode or TlsMode.OPPORTUNISTIC,
+            mode or TlsMode.OPPORTUNISTIC, given,
         )  # fmt: skip
         display = display_for(json=json)
         records = _RecordsToCheck(selector or (), sending or (), blocklist)
         checked = _run(subject, settings, dns, display, records)
         display.result(checked)
     raise typer.Exit(exit_code(checked))
+
+
+def _given(options: Mapping[str, object]) -> tuple[tuple[str, str], ...]:
+    """The options that were given, for the commands that are suggested next."""
+    return tuple(
+        (name, "" if value is True else str(value)) for name, value in options.items() if value
+    )
 
 
 def _subject(text: str, user: str | None, password_env: str | None) -> Subject:
