@@ -103,6 +103,7 @@ def loaded(message: StoredMessage, recipients: Sequence[StoredRecipient]) -> Que
             envelope.require_tls,
             envelope.returned,
             envelope.envelope_id,
+            hold_until=envelope.hold_until,
         ),
         recipients=[QueuedRecipient(r.number, r.address, r.attempts, r.due_at) for r in recipients],
         received_at=new.received_at,

@@ -253,6 +253,18 @@ async def test_a_final_state_stays(world: World) -> None:
 
 
 @on_spool
+async def test_a_message_for_later_knows_when_its_time_begins(world: World) -> None:
+    later = Envelope("joe@sender.example", (Recipient("a@one.example"),), hold_until=NOON + DAY)
+    message = await append(world, envelope_given=later, due=DAY)
+    await world.crash()
+    (queued,) = await world.spool.load_message(message)
+    assert queued.envelope == later
+    assert (queued.received_at, queued.begins_at) == (NOON, NOON + DAY)
+    assert await world.spool.load_due("one.example", NOON + DAY - 1, 10, frozenset()) == []
+    assert len(await world.spool.load_due("one.example", NOON + DAY, 10, frozenset())) == 1
+
+
+@on_spool
 async def test_an_attempt_that_a_crash_cut_off_is_counted_and_tried_again(world: World) -> None:
     marked = await append(world, "a@one.example", "b@one.example")
     await mark_started(world, marked, 0)

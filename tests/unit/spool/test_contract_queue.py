@@ -183,6 +183,8 @@ async def test_every_field_of_a_filter(world: World) -> None:
     assert await found(states=(QUEUED,), recipient="ann@one.example") == [], "the same recipient"
     assert await found(states=(QUEUED,), recipient="bob@two.example") == [one]
     assert await found(older_than=NOON + 10) == [one]
+    assert await found(user="app") == [three, two, one]
+    assert await found(user="App") == [], "a user is meant as it is written"
     assert await found(text="invoice") == [two, one]
     assert await found(text="100%") == [one]
     assert await found(text="def@other") == [two]
