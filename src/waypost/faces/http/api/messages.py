@@ -131,8 +131,8 @@ async def list_messages(
     cursor: Cursor = None,
 ) -> Response:
     """Newest first. All that is given must match; `sender` and `recipient` do not tell capital
-    letters from small ones. With `tag`, a page may have fewer entries than `limit` and yet be
-    followed by another."""
+    letters from small ones. Words of `text` may be in different places; "quotation marks" keep
+    them together. A page may have fewer entries than `limit` and yet be followed by another."""
     wanted = MessageFilter(
         sender=sender,
         recipient=recipient,
@@ -144,8 +144,8 @@ async def list_messages(
         before=before_of(cursor),
     )
     if tag is None:
-        rows = await room.administration.messages(wanted)
-        last = rows[-1].identifier if len(rows) == limit else None
+        found = await room.search.find(wanted)
+        rows, last = list(found.rows), found.before
     else:
         rows, last = await _tagged(room, tag, wanted)
     notes = await room.submissions.notes([row.identifier for row in rows])

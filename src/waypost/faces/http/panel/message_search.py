@@ -94,6 +94,8 @@ class Found:
     rows: Sequence[MessageRow]
     before: int | None
     """For the next page; None: there is none."""
+    complete: bool = True
+    """The page is full, or everything was looked at."""
 
 
 async def find(room: ControlRoom, query: Query) -> Found:
@@ -102,15 +104,10 @@ async def find(room: ControlRoom, query: Query) -> Found:
     direct = await _by_identifier(room, query)
     if direct is not None:
         return Found((direct,), None)
-    rows: Sequence[MessageRow] = await room.administration.messages(wanted)
-    before = rows[-1].identifier if len(rows) >= PAGE else None
     if query.within:
-        since = room.clock.now() - _SECONDS[query.within]
-        kept = [row for row in rows if row.received_at >= since]
-        if len(kept) < len(rows):
-            before = None  # identifiers rise with time, so what follows is older still
-        rows = kept
-    return Found(rows, before)
+        wanted = replace(wanted, since=room.clock.now() - _SECONDS[query.within])
+    found = await room.search.find(wanted)
+    return Found(found.rows, found.before, found.complete)
 
 
 async def _by_identifier(room: ControlRoom, query: Query) -> MessageRow | None:

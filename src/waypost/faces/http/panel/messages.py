@@ -66,6 +66,7 @@ async def _list(request: Request, caller: Caller, name: str, query: Query) -> HT
     return page(
         request, name, caller, query=query, page_size=PAGE, states=STATES, within=WITHIN,
         rows=[shown_row(row, room.administration) for row in found.rows],
+        complete=found.complete,
         first=query.address("/messages") if query.before is not None else "",
         next=query.address("/messages", found.before) if found.before is not None else "",
         live=query.address("/messages/now", query.before), actions=Action, wordings=WORDINGS,
