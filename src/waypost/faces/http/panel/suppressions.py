@@ -140,7 +140,8 @@ async def bring(request: Request, caller: Changer, file: UploadFile) -> Response
     text = f"{counted} suppressed."
     if brought.refused:
         more = brought.refused - len(brought.faults)
-        text += f" {brought.refused} lines were not taken: " + "; ".join(brought.faults)
+        lines = "1 line was" if brought.refused == 1 else f"{brought.refused} lines were"
+        text += f" {lines} not taken: " + "; ".join(brought.faults)
         text += f"; and {more} more." if more else "."
     return told(request, "/suppressions", text, "wait" if brought.refused else "good")
 
