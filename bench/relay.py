@@ -20,6 +20,17 @@ from processes import BenchError, group_of, wait_for
 COMMAND = Path(sys.executable).with_name("waypost")
 
 
+def environment_in(directory: Path) -> dict[str, str]:
+    """The environment of its commands: nothing of the user's own is read or touched."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")}
+    return kept | {
+        "HOME": str(directory),
+        "XDG_DATA_HOME": str(directory / "data"),
+        "XDG_CONFIG_HOME": str(directory / "config"),
+        "XDG_STATE_HOME": str(directory / "state"),
+    }
+
+
 class Waypost:
     """A relay that runs."""
 
@@ -55,21 +66,12 @@ class WaypostStarter:
         return told.stdout.strip().removeprefix("waypost ") or "unknown"
 
     @contextmanager
-    def run(self, directory: Path, next_hop: int) -> Iterator[Waypost]:
-        """A relay with its spool and its data in a directory."""
+    def run(self, directory: Path, next_hop: int, panel: str = "off") -> Iterator[Waypost]:
+        """A relay with its spool and its data in a directory; `panel` is HOST:PORT or off."""
         port = free_port()
         spool = directory / "spool"
         errors = directory / "waypost.log"
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("WAYPOST_")
-        }
-        # Nothing of the user's own configuration or data is read or touched.
-        environment |= {
-            "HOME": str(directory),
-            "XDG_DATA_HOME": str(directory / "data"),
-            "XDG_CONFIG_HOME": str(directory / "config"),
-            "XDG_STATE_HOME": str(directory / "state"),
-        }
+        environment = environment_in(directory)
         started = time.monotonic()
         with errors.open("ab") as output:
             seen = errors.stat().st_size
@@ -79,7 +81,7 @@ class WaypostStarter:
                     "--listen", f"127.0.0.1:{port}",
                     "--route", f"smtp+plain://127.0.0.1:{next_hop}",
                     "--spool", f"sqlite:{spool}",
-                    "--panel", "off",
+                    "--panel", panel,
                 ],
                 stdin=subprocess.DEVNULL, stdout=output, stderr=output,
                 env=environment, start_new_session=True,
