@@ -7,8 +7,6 @@ from fastapi import FastAPI
 from waypost.config import Configuration
 from waypost.control.room import ControlRoom
 from waypost.faces.http import health, metrics
-from waypost.faces.http.api import accounts as api_accounts
-from waypost.faces.http.api import events, sandbox, webhooks
 from waypost.faces.http.openapi import add_api, bound_api, describe
 from waypost.faces.http.panel import (
     accounts,
@@ -50,11 +48,7 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
     application.state.configuration = configuration
     application.include_router(health.router)
     application.include_router(metrics.router)
-    application.include_router(sandbox.router)
-    application.include_router(api_accounts.router)
     add_api(application)
-    application.include_router(events.router)
-    application.include_router(webhooks.router)
     Panel().install(application)
     for part in (theme, overview, queues, routes, suppressions, settings, logs):
         application.include_router(part.router)

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import inspect
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
+from fastapi.routing import APIRoute
 from pydantic.json_schema import models_json_schema
 
 from waypost.faces.http.api import (
+    accounts,
     doctor,
+    events,
     messages,
     messages_actions,
     queues,
     routes,
+    sandbox,
     status,
     submission,
     suppressions,
     templates,
+    webhooks,
 )
 from waypost.faces.http.api_parts import BoundedBodies, taken
 from waypost.faces.http.problems import API
@@ -42,16 +48,21 @@ _TAGS: Final = {
     "webhooks": "Events sent to your programs, signed, until they are taken.",
     "templates": "Messages with places to fill in.",
     "doctor": "What a reply means, and what is wrong with a server or domain.",
+    "sandbox": "What is to go wrong for programs that are tested.",
+    "accounts": "People of the panel, API keys, the audit log.",
     "status": "The relay as a whole.",
 }
 
 
+_PARTS: Final = (
+    submission, messages, messages_actions, queues, routes, suppressions, templates, events,
+    webhooks, sandbox, doctor, accounts, status,
+)  # fmt: skip
+
+
 def add_api(application: FastAPI) -> None:
-    """Add what there is for mail, queues and the relay as a whole."""
-    for part in (
-        submission, messages, messages_actions, queues, routes, suppressions, templates, doctor,
-        status,
-    ):  # fmt: skip
+    """Add all routes of the API."""
+    for part in _PARTS:
         application.include_router(part.router)
 
 
@@ -94,5 +105,43 @@ def _described(application: FastAPI) -> dict[str, Any]:
     schemas = described.setdefault("components", {}).setdefault("schemas", {})
     for name, schema in definitions.get("$defs", {}).items():
         schemas.setdefault(name, schema)
+    for path, method, needed in _permissions():
+        operation = described["paths"].get(path, {}).get(method)
+        if operation is not None and needed:
+            names = ", ".join(f"`{one}`" for one in needed)
+            operation["x-permissions"] = list(needed)
+            operation["description"] = (
+                f"{operation.get('description', '')}\n\nNeeds {names}.".lstrip()
+            )
+    for methods in described["paths"].values():
+        for operation in methods.values():
+            operation["operationId"] = _camel(operation["operationId"])
     described["security"] = [{"key": []}, {"session": []}]
     return described
+
+
+def _permissions() -> Iterator[tuple[str, str, tuple[str, ...]]]:
+    """Path, method and permissions of each route, as its dependency on `api_caller` says."""
+    for part in _PARTS:
+        for route in part.router.routes:
+            if not isinstance(route, APIRoute):
+                continue
+            needed: list[str] = []
+            for one in route.dependant.dependencies:
+                if one.call is not None and inspect.isfunction(one.call):
+                    needed += inspect.getclosurevars(one.call).nonlocals.get("permissions", ())
+            for method in route.methods:
+                yield route.path, method.lower(), tuple(map(str, needed))
+
+
+def _camel(name: str) -> str:
+    """The name of an operation for generators of clients."""
+    first, *rest = name.partition("_api_v1_")[0].split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def described_api() -> dict[str, Any]:
+    """The description alone, without a relay."""
+    application = FastAPI(title="Waypost", version="1")
+    add_api(application)
+    return _described(application)
