@@ -11,12 +11,17 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from waypost.control.database import ControlDatabase
 from waypost.control.statistics import SAVE_SECONDS, Statistics
-from waypost.control.statistics_book import KEPT_DESTINATIONS, MAXIMUM_ROUTES
+from waypost.control.statistics_book import KEPT_DESTINATIONS, MAXIMUM_ROUTES, Book
 from waypost.control.statistics_census import LOOKING_SECONDS
-from waypost.control.statistics_figures import Figure, Span
+from waypost.control.statistics_counting import Gathered
+from waypost.control.statistics_figures import FIGURES, Figure, Span
+from waypost.control.statistics_rows import DestinationRow
+from waypost.control.statistics_views import Views
 from waypost.smtp.envelope import Envelope, Recipient
 from waypost.spool.contract import (
     AttemptRecord,
@@ -392,6 +397,37 @@ def test_an_error_of_the_disk_is_made_up_for(tmp_path: Path) -> None:
         assert rows == (2,), "minutes and hours"
 
     run(test, tmp_path)
+
+
+Moves = st.lists(
+    st.sampled_from([1.0, 59.0, 300.0, 3600.0, 90_000.0, -30.0, -4000.0, -100_000.0]), max_size=25
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(Moves)
+def test_what_is_remembered_is_what_would_be_summed_anew(moves: list[float]) -> None:
+    clock: Any = SetClock()
+    book, views = Book(), Views(clock)
+
+    def ask(views: Views) -> list[object]:
+        found: list[object] = []
+        for span in (Span.HOUR, Span.DAY, Span.WEEK, Span.MONTH):
+            ring = book.minutes if span in (Span.HOUR, Span.DAY) else book.hours
+            found.append(views.points(ring, span, span.step, len(FIGURES), tuple, "sums"))
+            table = views.table(book.destinations, span, KEPT_DESTINATIONS, DestinationRow)
+            found.append({name: row.kept() for name, row in table.items()})
+        return found
+
+    for number, move in enumerate(moves):
+        clock.at += move
+        gathered = Gathered()
+        gathered.messages = number + 1
+        gathered.destinations[f"{number % 5}.example"] = row = DestinationRow()
+        row.numbers[0] = row.numbers[1] = 1
+        row.seconds, row.failed_at = float(number), clock.at
+        book.lay(gathered, clock.at, 0.0)
+        assert ask(views) == ask(Views(clock))
 
 
 # --- the spool -------------------------------------------------------------------------------

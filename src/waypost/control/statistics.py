@@ -27,7 +27,7 @@ from waypost.control.statistics_book import (
     HOUR,
     KEPT_DESTINATIONS,
     KEPT_REASONS,
-    TABLE_WIDTHS,
+    TEN_MINUTES,
     Book,
     route_rings,
     total,
@@ -62,6 +62,7 @@ from waypost.control.statistics_rows import (
     route_figures,
 )
 from waypost.control.statistics_tables import REST, BoundedTable, Row
+from waypost.control.statistics_views import Views
 from waypost.net.clock import Clock, Timer
 from waypost.spool.contract import Spool
 
@@ -69,7 +70,6 @@ GATHER_SECONDS: Final = 1.0
 
 SAVE_SECONDS: Final = 10.0
 
-_Slot = TypeVar("_Slot")
 _Row = TypeVar("_Row", bound=Row)
 
 
@@ -85,6 +85,13 @@ class Statistics:
         self._census = Census(spool, clock)
         self._counting = Counting()
         self._book = Book()
+        self._views = Views(clock)
+        self._laid = 0
+        """How often the book was changed."""
+        self._known_destinations: dict[
+            Span, tuple[tuple[int, int], tuple[DestinationFigures, ...]]
+        ] = {}
+        """What was found last, and when; each page asks for it several times."""
         self._since_start = Counters()
         self._timer: Timer | None = None
         self._saved_at = 0.0
@@ -123,8 +130,9 @@ class Statistics:
         if span is Span.MINUTE:
             now = self._clock.monotonic()
             return Totals(*total(self._book.seconds.since(now - 59, now), len(FIGURES)))
-        slots = self._of(self._counters(span), span)
-        return Totals(*total(slots, len(FIGURES)))
+        step = min(span.step, HOUR)
+        _, rows = self._views.points(self._counters(span), span, step, len(FIGURES), tuple, "sums")
+        return Totals(*total(rows, len(FIGURES)))
 
     def series(self, figure: Figure, span: Span) -> Series:
         """A figure over time. Raises ValueError for Span.MINUTE."""
@@ -133,10 +141,13 @@ class Statistics:
     def all_series(self, figures: Sequence[Figure], span: Span) -> tuple[Series, ...]:
         """Several figures over the same time. Raises ValueError for Span.MINUTE."""
         self._gather_for(span)
-        start, rows = self._points(self._counters(span), span, span.step, len(FIGURES))
+        step = span.step
+        start, rows = self._views.points(
+            self._counters(span), span, step, len(FIGURES), tuple, "sums"
+        )
         places = [FIGURES.index(figure) for figure in figures]
         return tuple(
-            Series(figure, start, span.step, tuple(row[place] for row in rows))
+            Series(figure, start, step, tuple(row[place] for row in rows))
             for figure, place in zip(figures, places, strict=True)
         )
 
@@ -147,8 +158,9 @@ class Statistics:
         self._gather_for(span)
         found = []
         for name, rings in sorted(self._book.routes.items()):
-            slots = self._of(_rings_for(rings, span), span)
-            numbers = total(slots, ROUTE_WIDTH)
+            ring, step = _ring_for(rings, span), max(span.step, FIVE_MINUTES)
+            _, rows = self._views.points(ring, span, step, ROUTE_WIDTH, tuple, "sums")
+            numbers = total(rows, ROUTE_WIDTH)
             if any(numbers):
                 found.append(route_figures(name, numbers))
         return tuple(found)
@@ -161,18 +173,27 @@ class Statistics:
         minutes. Raises ValueError for Span.MINUTE."""
         self._gather_for(span)
         step = max(span.step, FIVE_MINUTES)
-        rings = self._book.routes.get(route) or route_rings()
-        start, rows = self._points(_rings_for(rings, span), span, step, ROUTE_WIDTH)
+        ring = _ring_for(self._book.routes.get(route) or route_rings(), span)
         first = FIRST_REPLY if first_reply else ATTEMPT_SECONDS
-        histograms = [row[first : first + BUCKETS] for row in rows]
-        values = [percentile(one, share) if any(one) else None for one in histograms]
+
+        def of(row: Sequence[int]) -> float | None:
+            buckets = row[first : first + BUCKETS]
+            return percentile(buckets, share) if any(buckets) else None
+
+        start, values = self._views.points(ring, span, step, ROUTE_WIDTH, of, (first, share))
         return DurationSeries(start, step, tuple(values))
 
     def destinations(self, span: Span) -> tuple[DestinationFigures, ...]:
         """The destinations with most outcomes in the span; last, under the name "", all others
         together. Raises ValueError for Span.MINUTE."""
-        rows = self._rows(self._book.destinations, span, KEPT_DESTINATIONS, DestinationRow)
-        return tuple(destination_figures(name, row) for name, row in rows)
+        self._gather_for(span)
+        known = self._known_destinations.get(span)
+        state = self._laid, int(self._clock.now() // TEN_MINUTES)
+        if known is None or known[0] != state:
+            rows = self._rows(self._book.destinations, span, KEPT_DESTINATIONS, DestinationRow)
+            found = tuple(destination_figures(name, row) for name, row in rows)
+            known = self._known_destinations[span] = state, found
+        return known[1]
 
     def slowest(self, span: Span, limit: int = 10) -> tuple[DestinationFigures, ...]:
         """The destinations where attempts took longest on average."""
@@ -213,6 +234,7 @@ class Statistics:
         gathered = self._counting.gathered()
         if not gathered.is_empty:
             self._since_start.add(gathered)
+            self._laid += 1
             self._book.lay(gathered, self._clock.now(), self._clock.monotonic())
 
     def _gather_for(self, span: Span) -> None:
@@ -235,33 +257,14 @@ class Statistics:
         book = self._book
         return book.minutes if span in (Span.HOUR, Span.DAY) else book.hours
 
-    def _of(self, ring: Ring[_Slot], span: Span) -> list[_Slot]:
-        """The slots of a span; the last of them is not over yet."""
-        now = self._clock.now()
-        return list(ring.since(now - span.seconds + ring.width, now))
-
-    def _points(
-        self, ring: Ring[list[int]], span: Span, step: int, width: int
-    ) -> tuple[float, list[list[int]]]:
-        """The beginning of the first step of a span, and the sums of all its steps."""
-        each, last = step // ring.width, int(self._clock.now() // step)
-        first = last - span.seconds // step + 1
-        rows = []
-        for point in range(first, last + 1):
-            slots = [ring.get(number) for number in range(point * each, (point + 1) * each)]
-            rows.append(total([slot for slot in slots if slot is not None], width))
-        return float(first * step), rows
-
     def _rows(
         self, rings: dict[int, Ring[BoundedTable[_Row]]], span: Span, keep: int, row: type[_Row]
     ) -> list[tuple[str, _Row]]:
         """What is counted by name, the most used first and the rest last."""
         self._gather_for(span)
-        table: BoundedTable[_Row] = BoundedTable(keep, row)
-        table.take(self._of(rings[TABLE_WIDTHS[span]], span))
-        table.cut()
-        return sorted(table.rows.items(), key=lambda item: (item[0] == REST, -item[1].use, item[0]))
+        table = self._views.table(rings, span, keep, row)
+        return sorted(table.items(), key=lambda item: (item[0] == REST, -item[1].use, item[0]))
 
 
-def _rings_for(rings: dict[int, Ring[list[int]]], span: Span) -> Ring[list[int]]:
+def _ring_for(rings: dict[int, Ring[list[int]]], span: Span) -> Ring[list[int]]:
     return rings[FIVE_MINUTES if span in (Span.HOUR, Span.DAY) else HOUR]

@@ -24,6 +24,9 @@ class Ring(Generic[_Slot]):
         self.capacity = capacity
         self._make = make
         self._slots: dict[int, _Slot] = {}
+        self._newest = 0
+        self.rewritten = 0
+        """How often a slot was changed that was over: the clock was set back."""
         self.changed: set[int] = set()
         """Slots touched since somebody emptied this; bounded by what is in the ring."""
         self.gone: set[int] = set()
@@ -40,6 +43,10 @@ class Ring(Generic[_Slot]):
         """The slot of a moment, to be changed."""
         number = self.slot_of(moment)
         self.changed.add(number)
+        if number >= self._newest:
+            self._newest = number
+        else:
+            self.rewritten += 1
         found = self._slots.get(number)
         if found is None:
             found = self._slots[number] = self._make()
@@ -59,6 +66,7 @@ class Ring(Generic[_Slot]):
             oldest = next(iter(self._slots))
             del self._slots[oldest]
             self.gone.add(oldest)
+        self.rewritten += 1
 
     def get(self, number: int) -> _Slot | None:
         """A slot to look at."""
