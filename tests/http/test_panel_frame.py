@@ -175,7 +175,8 @@ def test_troubling_characters_are_shown_and_no_others_are_changed() -> None:
     ("seconds", "text"),
     [
         (None, wording.DASH), (0, "0 ms"), (0.0004, "< 1 ms"), (0.34, "340 ms"), (1.0, "1 s"),
-        (1.24, "1.2 s"), (59.6, "1 min"), (61, "1 min 1 s"), (600, "10 min"), (659, "10 min"), (3600, "1 h"),
+        (1.24, "1.2 s"), (59.6, "1 min"), (61, "1 min 1 s"), (600, "10 min"),
+        (659, "10 min"), (3600, "1 h"),
         (12_000, "3 h 20 min"), (86_400, "1 d"), (187_300, "2 d 4 h"), (8_640_000, "100 d"),
     ],
 )  # fmt: skip

@@ -1,44 +1,63 @@
-// Tests of connections in the page: each step is shown when it is done. Without scripts the same form
-// opens a page that grows.
+// Tests of connections in a dialog over the page: each step is shown when it is done. Closing it ends
+// the test. Without scripts the same form opens a page that grows.
 
 import { localTimes } from "./times.js";
 
-const result = document.querySelector("[data-result]");
-
-document.addEventListener("submit", async (event) => {
-  const form = event.target;
-  if (!result || !form.matches("[data-test]")) return;
+document.addEventListener("submit", (event) => {
+  if (!event.target.matches("form[data-test]")) return;
   event.preventDefault();
-  const buttons = [...document.querySelectorAll("[data-test] button")];
-  buttons.forEach((button) => { button.disabled = true; });
-  const name = form.elements.route.value;
-  const steps = document.createElement("ol");
-  steps.className = "steps";
-  const title = document.createElement("h3");
-  title.textContent = `Test of ${name}`;
-  const busy = document.createElement("p");
-  busy.className = "muted";
-  busy.textContent = "Under way …";
-  result.replaceChildren(title, steps, busy);
-  result.scrollIntoView({ block: "nearest" });
+  run(event.target);
+});
+
+async function run(form) {
+  const dialog = opened(form.elements.route.value);
+  const steps = dialog.querySelector("ol");
+  const state = dialog.querySelector("[data-state]");
+  const ending = new AbortController();
+  dialog.addEventListener("close", () => { ending.abort(); dialog.remove(); });
   try {
     const answer = await fetch(form.action, {
-      method: "POST", body: new URLSearchParams(new FormData(form)), headers: { Accept: "application/x-ndjson" },
+      method: "POST", body: new URLSearchParams(new FormData(form)), signal: ending.signal,
+      headers: { Accept: "application/x-ndjson" },
     });
     if (!answer.ok) throw new Error(`the relay answered ${answer.status}; load the page again`);
     for await (const line of lines(answer.body)) {
       const part = new DOMParser().parseFromString(`<ol>${JSON.parse(line)}</ol>`, "text/html");
       localTimes(part);
       steps.append(...part.querySelector("ol").children);
-      busy.scrollIntoView({ block: "nearest" });
+      steps.lastElementChild.scrollIntoView({ block: "nearest" });
     }
-    busy.remove();
+    state.remove();
   } catch (fault) {
-    busy.textContent = `The test has ended early: ${fault.message}`;
-  } finally {
-    document.querySelectorAll("[data-test] button").forEach((button) => { button.disabled = false; });
+    if (!ending.signal.aborted) state.textContent = `The test has ended early: ${fault.message}`;
   }
-});
+}
+
+function opened(route) {
+  const dialog = document.createElement("dialog");
+  dialog.className = "test";
+  dialog.dataset.result = "";
+  const title = document.createElement("h2");
+  title.id = "test-title";
+  title.textContent = `Test of route ${route}`;
+  dialog.setAttribute("aria-labelledby", title.id);
+  const steps = document.createElement("ol");
+  steps.className = "steps";
+  const state = document.createElement("p");
+  state.className = "muted";
+  state.dataset.state = "";
+  state.setAttribute("role", "status");
+  state.textContent = "Under way …";
+  const close = document.createElement("form");
+  close.method = "dialog";
+  const button = document.createElement("button");
+  button.textContent = "Close";
+  close.append(button);
+  dialog.append(title, steps, state, close);
+  document.querySelector("main").append(dialog);
+  dialog.showModal();
+  return dialog;
+}
 
 async function* lines(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
