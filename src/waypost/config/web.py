@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Final
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainValidator
@@ -20,6 +20,10 @@ from waypost.config.section import Section, default_in, setting
 from waypost.control.sessions import SessionLifetimes
 
 
+_DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
+"""Browsers leave them out, and what they send is compared with this address."""
+
+
 def _web_address(value: object) -> str:
     if not isinstance(value, str):
         raise ValueError('must be an address such as "https://mail.example.com", in quotes')
@@ -33,7 +37,8 @@ def _web_address(value: object) -> str:
         raise ValueError(
             f"{value[:80]!r} is no address of the panel: write https://HOST, without a path"
         )
-    return f"{parts.scheme}://{parts.netloc.lower()}"
+    place = parts.netloc.lower().removesuffix(_DEFAULT_PORTS[parts.scheme])
+    return f"{parts.scheme}://{place}"
 
 
 WebAddress = Annotated[str, PlainValidator(_web_address), Kind("web address", toml_text)]

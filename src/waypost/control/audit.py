@@ -156,7 +156,7 @@ class AuditLog:
             lambda c: append(c, now, who, action, subject, detail, address=address)
         )
 
-    async def entries(self, wanted: AuditFilter) -> list[AuditEntry]:
+    async def entries(self, wanted: AuditFilter = AuditFilter()) -> list[AuditEntry]:
         """Entries, the latest first; PAGE at most."""
         return await self._database.read(lambda c: entries(c, wanted))
 

@@ -57,6 +57,19 @@ def test_the_settings_are_taken_over(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("https://a.example:443", "https://a.example"),
+        ("http://a.example:80/", "http://a.example"),
+        ("https://a.example:80", "https://a.example:80"),
+        ("https://[2001:db8::1]:8443", "https://[2001:db8::1]:8443"),
+    ],
+)
+def test_an_address_is_kept_as_browsers_send_it(tmp_path: Path, given: str, kept: str) -> None:
+    assert web(tmp_path, f'[web]\npublic_url = "{given}"').public_url == kept
+
+
+@pytest.mark.parametrize(
     ("text", "words"),
     [
         ('public_url = "mail.example.com"', "write https://HOST"),

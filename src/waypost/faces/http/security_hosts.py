@@ -20,10 +20,11 @@ class AllowedHosts:
     """See the module."""
 
     def __init__(self, public_url: str, names: Iterable[str]) -> None:
-        self._public = urlsplit(public_url) if public_url else None
+        self._public_url = public_url.lower().rstrip("/")
         self._names = ALWAYS | {name.lower().rstrip(".") for name in names if name}
-        if self._public is not None and self._public.hostname:
-            self._names |= {self._public.hostname}
+        name = urlsplit(public_url).hostname
+        if name:
+            self._names |= {name}
 
     def allows(self, host: str) -> bool:
         """Whether a Host header is one of ours."""
@@ -33,15 +34,11 @@ class AllowedHosts:
         return name in self._names or name.endswith(".localhost") or _is_address(name)
 
     def is_own_origin(self, origin: str, request: HTTPConnection) -> bool:
-        """Whether an Origin header is that of the page's own address."""
-        parts = urlsplit(origin)
-        if not parts.hostname or parts.scheme not in ("http", "https"):
-            return False  # "null" too
-        if self._public is not None and (parts.scheme, parts.netloc) == (
-            self._public.scheme, self._public.netloc,
-        ):  # fmt: skip
-            return True
-        return parts.netloc.lower() == request.headers.get("host", "").lower()
+        """Whether an Origin header is that of the page's own address. Compared as text: an origin
+        has one form only (RFC 6454, 6.2), and the default port is in neither header."""
+        host = request.headers.get("host", "").lower()
+        ours = {f"http://{host}", f"https://{host}", self._public_url}
+        return bool(host) and origin.lower() in ours
 
 
 def host_name(host: str) -> str | None:
