@@ -22,6 +22,7 @@ from waypost.faces.http.panel.start import route_of
 from waypost.faces.http.panel.start_listener import ListenerFacts, listener_facts
 from waypost.faces.http.panel.start_snippets import SENDER, snippets
 from waypost.knowledge.providers import providers
+from waypost.testing import MailServer
 
 PLAIN = ListenerFacts("127.0.0.1", 2525, "submission", False, False, False, True, False)
 
@@ -99,6 +100,46 @@ def test_what_is_copied_sends_a_message(name: str, relay: RelayProcess, tmp_path
 
 def test_the_relay_of_the_examples_ends_well(relay: RelayProcess) -> None:
     relay.stop()
+
+
+@pytest.mark.parametrize("name", ["python", "waypost", "curl", "swaks"])
+def test_with_a_login_what_is_copied_logs_in(name: str, tmp_path: Path) -> None:
+    if shutil.which(PROGRAMS[name]) is None:
+        pytest.skip(f"{PROGRAMS[name]} is not here")
+    with MailServer(tls="starttls", users={"USER": "PASSWORD"}, require_login=True) as server:
+        at = ListenerFacts(
+            "127.0.0.1", server.port, "submission", False, True, True, False, True
+        )  # fmt: skip
+        found = next(one for one in snippets(at, "sendmail", "http://x") if one.name == name)
+        code = found.parts[0][1]
+        if name == "waypost":
+            code = code.replace(at.place, f"{at.place}?ca_file={server.ca_file}")
+        if name == "curl":
+            code = code.replace("curl ", f"curl --cacert {server.ca_file} ")
+        command = [sys.executable, "-c", code] if PROGRAMS[name] == sys.executable else None
+        ran = subprocess.run(
+            command or ["sh", "-c", code], cwd=tmp_path, capture_output=True, text=True,
+            timeout=60, check=False, env=dict(os.environ, SSL_CERT_FILE=str(server.ca_file)),
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stdout + ran.stderr
+        came = server.wait_for(subject="Hello from")
+        assert came.user == "USER"
+        assert came.tls
+
+
+def test_the_settings_for_django_send_a_message(tmp_path: Path) -> None:
+    with MailServer() as server:
+        settings, code = code_of("django", server.port)
+        program = (
+            f"from django.conf import settings\n{settings}\n"
+            "settings.configure(**{k: v for k, v in globals().items() if k.isupper()})\n" + code
+        )
+        ran = subprocess.run(
+            [sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        assert ran.returncode == 0, ran.stderr
+        assert server.wait_for(subject="Hello from Django").sender == SENDER
 
 
 def test_what_is_copied_for_the_api_is_taken_by_it(tmp_path: Path) -> None:

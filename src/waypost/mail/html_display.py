@@ -56,6 +56,7 @@ _STYLE_ACTS: Final = re.compile(
     r"|vbscript:|position\s*:\s*(?:fixed|sticky)",
     re.IGNORECASE,
 )
+_CSS_ESCAPE: Final = re.compile(r"\\([0-9A-Fa-f]{1,6})\s?")
 _WHITE: Final = re.compile(r"[\s\x00-\x20]+")
 
 ImageOf = Callable[[str], str]
@@ -214,9 +215,9 @@ class _Writer:
         self.pieces.append(f"<style>{self._style_text(text).replace('<', '')}</style>")
 
     def _style_text(self, text: str) -> str:
-        """The rules without addresses, and without the ways by which style has acted. Backslashes
-        go first, as they hide words."""
-        text = text.replace("\\", "").replace("\0", "")
+        """The rules without addresses, and without the ways by which style has acted. Escapes are
+        resolved first, as they hide words."""
+        text = _CSS_ESCAPE.sub(_resolved, text.replace("\0", "")).replace("\\", "")
         plain = _STYLE_ACTS.sub("off-", _comments_gone(text))
         self.shown.remote += len(_URL.findall(plain))
         return _URL.sub("off(", plain)
@@ -224,6 +225,11 @@ class _Writer:
     def _told(self, name: str) -> None:
         if name not in self.shown.removed:
             self.shown.removed.append(name)
+
+
+def _resolved(found: re.Match[str]) -> str:
+    number = int(found[1], 16)
+    return chr(number) if 31 < number < 0xD800 else ""
 
 
 def _comments_gone(text: str) -> str:
