@@ -19,7 +19,6 @@ from waypost.config.kinds import (
 from waypost.config.section import Section, default_in, setting
 from waypost.control.sessions import SessionLifetimes
 
-
 _DEFAULT_PORTS: Final = {"http": ":80", "https": ":443"}
 """Browsers leave them out, and what they send is compared with this address."""
 
