@@ -29,6 +29,7 @@ from waypost.faces.http.panel import (
     suppressions,
     theme,
 )
+from waypost.faces.http.panel import webhooks as webhook_pages
 from waypost.faces.http.panel.pages import Panel
 from waypost.faces.http.problems import add_handlers
 from waypost.faces.http.security_application import secure
@@ -56,6 +57,7 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
         application.include_router(mail.router)
     for people in (login, accounts_own, accounts, keys, audit):
         application.include_router(people.router)
+    application.include_router(webhook_pages.router)
     describe(application)
     bound_api(application, room.clock.monotonic)
     add_handlers(application)
