@@ -8,7 +8,16 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
-from panel_room import ALL_HOSTILE, HOSTILE, Seen, assert_inert, faults_of, in_room
+from panel_room import (
+    ALL_HOSTILE,
+    HOSTILE,
+    Seen,
+    assert_inert,
+    attempted,
+    faults_of,
+    in_room,
+    queued,
+)
 from web_room import WebRoom, csrf_of
 
 from sink import Sink
@@ -16,6 +25,7 @@ from waypost.control.audit import AuditFilter
 from waypost.control.permissions import Role
 from waypost.delivery.route import Smarthost
 from waypost.faces.http.panel.routes import LINES
+from waypost.spool.contract import RecipientState
 
 SECRET = "s3cret-of-the-route"
 
@@ -79,6 +89,18 @@ def test_what_is_left_alone_says_so_why_and_until_when(tmp_path: Path) -> None:
         service.circuits.suspend(second, service.clock.monotonic() + 60, "down")
         words = " ".join(assert_inert(await (await room.person()).get("/routes")).words.split())
         assert "shop ✕ failed" in words
+
+    in_room(tmp_path, test, ROUTES)
+
+
+def test_how_the_last_day_went_is_told_of_each_route(tmp_path: Path) -> None:
+    async def test(room: WebRoom) -> None:
+        for number in range(3):
+            message = await queued(room, f"joe{number}@there.example")
+            state = RecipientState.QUEUED if number == 0 else RecipientState.DELIVERED
+            await attempted(room, message, state, route="shop")
+        words = " ".join(assert_inert(await (await room.person()).get("/routes")).words.split())
+        assert "within 1 s 100.0 % delivered 2 deferred 1 bounced 0" in words
 
     in_room(tmp_path, test, ROUTES)
 

@@ -18,6 +18,7 @@ from markupsafe import Markup
 
 from waypost.control.permissions import Permission
 from waypost.control.room import ControlRoom
+from waypost.control.statistics_figures import RouteFigures, Span
 from waypost.doctor.check.run import Checked
 from waypost.doctor.check.steps import Step
 from waypost.faces.http.panel.pages import page, rendered
@@ -38,14 +39,23 @@ Tester = Annotated[Caller, page_caller(Permission.DOCTOR)]
 async def routes(request: Request, caller: Reader) -> HTMLResponse:
     """All routes."""
     room: ControlRoom = request.app.state.room
-    return page(request, "routes.html", caller, routes=route_views(room.service))
+    return page(
+        request, "routes.html", caller, routes=route_views(room.service), times=_times(room)
+    )
 
 
 @router.get("/routes/now")
 async def routes_now(request: Request, caller: Reader) -> HTMLResponse:
     """The part that changes."""
     room: ControlRoom = request.app.state.room
-    return page(request, "routes_now.html", caller, routes=route_views(room.service))
+    return page(
+        request, "routes_now.html", caller, routes=route_views(room.service), times=_times(room)
+    )
+
+
+def _times(room: ControlRoom) -> dict[str, RouteFigures]:
+    """How the last day went over each route."""
+    return {one.route: one for one in room.statistics.routes(Span.DAY)}
 
 
 @router.post("/routes/test")
