@@ -173,8 +173,10 @@ def test_an_endpoint_that_fails_is_seen_to_and_its_words_stay_words(tmp_path: Pa
     async def story(room: WebRoom, endpoint: Endpoint, url: str) -> None:
         endpoint.status, endpoint.text = 500, ALL_HOSTILE
         admin = await room.person()
-        settings = EndpointSettings(url + "?x=<script>", "<img onerror=alert(1)>", tag="'\"><b>")
+        settings = EndpointSettings(url + "?x=<script>", "<img onerror=alert(1)>")
         made = await room.room.webhooks.add(settings)
+        other = await room.room.webhooks.add(EndpointSettings(url, tag="'\"><b>", route="<b>"))
+        assert_inert(await admin.get(f"/webhooks/{other.id}"))
         await queued(room, "ann@there.example", subject=ALL_HOSTILE)
         room.room.events.wake()
         await until(lambda: bool(endpoint.got))
