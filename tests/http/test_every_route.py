@@ -46,14 +46,14 @@ class One(NamedTuple):
         return self.path.startswith("/api/")
 
 
-def routes_of(routes: Iterable[Any]) -> Iterator[One]:
+def routes_of(routes: Iterable[Any], prefix: str = "") -> Iterator[One]:
     for one in routes:
         inner = getattr(one, "original_router", None)
         if inner is not None:
-            yield from routes_of(inner.routes)
+            yield from routes_of(inner.routes, prefix + one.include_context.prefix)
             continue
         for method in sorted(one.methods or ()):
-            yield One(method, one.path)
+            yield One(method, prefix + one.path)
 
 
 def in_room(folder: Path, work: Callable[[WebRoom, list[One]], Awaitable[list[str]]]) -> None:

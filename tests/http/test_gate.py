@@ -41,12 +41,15 @@ async def forgotten() -> PlainTextResponse:
     return PlainTextResponse("a route that nobody protects")
 
 
-def paths_of(routes: Iterable[Any]) -> set[str]:
+def paths_of(routes: Iterable[Any], prefix: str = "") -> set[str]:
     """The paths of routes, also of those in routers that FastAPI has included."""
     paths = set()
     for one in routes:
         inner = getattr(one, "original_router", None)
-        paths |= {one.path} if inner is None else paths_of(inner.routes)
+        if inner is None:
+            paths.add(prefix + one.path)
+        else:
+            paths |= paths_of(inner.routes, prefix + one.include_context.prefix)
     return paths
 
 

@@ -55,7 +55,8 @@ def test_a_path_to_go_to_is_one_of_ours(text: str) -> None:
 BYTES = (
     b"", b"\xff\xfe", b"\x80" * 200, "ü".encode(), b"[", b"http://[::1", b"a" * 5000, b"=;=;",
     b"%00", b"Bearer", b"Bearer ", b"bearer wpk_\xff", b"Basic Zm9vOmJhcg==", b",,,,",
-    b"1.2.3.4:80", b"::ffff:1", b"\"\\\"", b"waypost_session=\xff", b"waypost_session=a; waypost_session=b",
+    b"1.2.3.4:80", b"::ffff:1", b"\"\\\"",
+    b"waypost_session=\xff", b"waypost_session=a; waypost_session=b",
 )  # fmt: skip
 
 NAMES = (
