@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
+from contextlib import suppress
 
 from broken_servers import DROP, Script, start_tls
 from cause_cases import HOST, STARTTLS, finds, good_tls
@@ -97,6 +99,32 @@ async def an_expired_certificate_under_implicit_tls(lab: CheckLab) -> Checked:
     own = lab.certificate("127.0.0.1", begins=-100, days=90)
     port = await lab.serve(Script(tls=context_of(lab.folder, own), implicit=True))
     return await lab.check(f"smtps://127.0.0.1:{port}")
+
+
+@finds("tls.certificate_expires_soon")
+async def a_certificate_that_nobody_has_renewed(lab: CheckLab) -> Checked:
+    own = lab.certificate("mail.test", begins=-85, days=90)
+    return await with_certificate(lab, context_of(lab.folder, own))
+
+
+@finds("tls.client_certificate_required")
+async def a_server_that_wants_a_certificate_of_the_client(lab: CheckLab) -> Checked:
+    context = context_of(lab.folder, lab.certificate("127.0.0.1"))
+    context.load_verify_locations(str(lab.ca_file))
+    context.verify_mode = ssl.CERT_REQUIRED
+    listener = socket.create_server(("127.0.0.1", 0))
+    lab.hold(listener)
+
+    def serve() -> None:
+        """Blocking: asyncio's TLS would hang up without telling why."""
+        connection, _ = listener.accept()
+        with connection, suppress(ssl.SSLError):
+            context.wrap_socket(connection, server_side=True)
+
+    serving = asyncio.get_running_loop().run_in_executor(None, serve)
+    checked = await lab.check(f"smtps://127.0.0.1:{listener.getsockname()[1]}")
+    await serving
+    return checked
 
 
 @finds("tls.certificate_not_yet_valid")

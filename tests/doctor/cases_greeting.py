@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from broken_servers import DROP, HANG, Script
-from cause_cases import finds
+from cause_cases import finds, good_tls
 from check_lab import CheckLab
 
 from waypost.doctor.check.run import Checked
@@ -87,6 +87,36 @@ async def a_web_server_that_serves_one_after_the_other(lab: CheckLab) -> Checked
             writer.close()
 
     port = await lab.serve(Script(talk=talk))
+    return await lab.check(f"127.0.0.1:{port}")
+
+
+@finds("greeting.http_server")
+async def a_web_server_behind_tls(lab: CheckLab) -> Checked:
+    port = await lab.serve(Script(tls=good_tls(lab), implicit=True, talk=_http))
+    return await lab.check(f"smtps://127.0.0.1:{port}")
+
+
+@finds("greeting.not_smtp")
+async def a_server_that_answers_requests_in_its_own_way(lab: CheckLab) -> Checked:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while await reader.readline():
+            writer.write(b"-ERR unknown command\r\n")
+
+    port = await lab.serve(Script(talk=talk))
+    return await lab.check(f"127.0.0.1:{port}")
+
+
+@finds("greeting.not_smtp")
+async def a_server_for_mailboxes(lab: CheckLab) -> Checked:
+    answer = b"500 5.5.2 use LHLO\r\n"
+    port = await lab.serve(Script(b"220 mail.test LMTP ready\r\n").with_(EHLO=answer, HELO=answer))
+    return await lab.check(f"127.0.0.1:{port}")
+
+
+@finds("greeting.imap_or_pop3_server")
+async def a_server_for_imap_behind_tls(lab: CheckLab) -> Checked:
+    greeting = b"* OK Dovecot ready.\r\n"
+    port = await lab.serve(Script(greeting, tls=good_tls(lab), implicit=True))
     return await lab.check(f"127.0.0.1:{port}")
 
 

@@ -121,6 +121,11 @@ async def an_account_that_is_locked(lab: CheckLab) -> Checked:
     )
 
 
+@finds("auth.account_locked")
+async def a_password_that_has_expired(lab: CheckLab) -> Checked:
+    return await with_login(lab, b"535 5.7.8 Authentication failed: password expired\r\n")
+
+
 @finds("auth.temporary_failure")
 async def a_login_that_fails_for_now(lab: CheckLab) -> Checked:
     return await with_login(lab, b"454 4.7.0 Temporary authentication failure: busy\r\n")

@@ -83,6 +83,40 @@ async def a_domain_whose_mx_is_an_alias(lab: CheckLab) -> Checked:
     return await lab.check("example.test", port=port)
 
 
+@finds("dns.no_such_host")
+async def an_alias_of_a_name_that_does_not_exist(lab: CheckLab) -> Checked:
+    await lab.name({("mail.test", "CNAME"): ["gone.test."]})
+    checked = await lab.check("mail.test:587")
+    assert "gone.test" in checked.diagnosis.fix
+    return checked
+
+
+@finds("dns.mx_is_address")
+async def an_mx_that_is_an_address(lab: CheckLab) -> Checked:
+    port = await lab.serve(Script())
+    await lab.name({("example.test", "MX"): ["10 127.0.0.1."]})
+    return await lab.check("example.test", port=port)
+
+
+@finds("dns.private_address")
+async def an_mx_with_a_private_address(lab: CheckLab) -> Checked:
+    for port in (25, 465, 587, 2525):
+        refusal = ConnectionRefusedError(errno.ECONNREFUSED, "Connection refused")
+        lab.network.places["10.0.0.1", port] = refusal
+    await lab.name(
+        {("example.test", "MX"): ["10 mx.example.test."], ("mx.example.test", "A"): ["10.0.0.1"]}
+    )
+    return await lab.check("example.test")
+
+
+@finds("tcp.refused")
+async def an_mx_that_refuses_while_another_port_is_open(lab: CheckLab) -> Checked:
+    lab.network.places["127.0.0.1", 25] = ("127.0.0.1", closed_port(lab))
+    lab.network.places["127.0.0.1", 2525] = ("127.0.0.1", await lab.serve(Script()))
+    await lab.name({("example.test", "MX"): ["10 mail.test."], **HOST})
+    return await lab.check("example.test")
+
+
 # --- TCP ------------------------------------------------------------------------------------------
 
 

@@ -61,6 +61,16 @@ async def a_greeting_that_names_a_blocklist(lab: CheckLab) -> Checked:
     return await lab.check(f"127.0.0.1:{port}")
 
 
+@finds("policy.client_blocklisted")
+async def a_greeting_in_the_words_of_one_provider(lab: CheckLab) -> Checked:
+    greeting = (
+        b"554 IP=192.0.2.7 - A problem occurred. (Ask your postmaster for help or to contact "
+        b"tosa@rx.t-online.de to clarify.)\r\n"
+    )
+    port = await lab.serve(Script(greeting=greeting + DROP))
+    return await lab.check(f"127.0.0.1:{port}")
+
+
 @finds("capacity.too_many_connections")
 async def a_greeting_that_speaks_of_too_many_connections(lab: CheckLab) -> Checked:
     port = await lab.serve(
@@ -119,6 +129,12 @@ async def garbage_under_tls(lab: CheckLab) -> Checked:
         )
     )  # fmt: skip
     return await lab.check(f"smtp://127.0.0.1:{port}")
+
+
+@finds("protocol.malformed_reply")
+async def a_server_that_says_more_than_it_was_asked(lab: CheckLab) -> Checked:
+    port = await lab.serve(Script().with_(EHLO=b"250 mail.test\r\n250 and more\r\n500 what?\r\n"))
+    return await lab.check(f"127.0.0.1:{port}")
 
 
 @finds("protocol.unexpected_code")

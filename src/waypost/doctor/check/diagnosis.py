@@ -173,14 +173,17 @@ def _candidates(steps: Sequence[Step]) -> Iterable[_Candidate]:
 def causes_of_reply(reply: Reply, stage: Stage | None) -> tuple[str, ...]:
     """What a refusal comes from: by its words, else by its code; the most probable first."""
     from waypost.knowledge.classification import classify  # its rules take time to read
+    from waypost.knowledge.reply_reason import OWN_WORDS
 
     judged = classify(reply, stage=stage, through="smarthost")
     by_code = causes_of_code(reply.code, stage or "") or ("protocol.unexpected_code",)
     name = judged.cause
     if not name or judged.rule.startswith("code-"):
         return by_code
-    if stage == "greeting" and (name not in _TOLD_AT_GREETING or judged.reason == "client-blocked"):
-        return by_code  # "access denied" says no more than the code
+    if stage == "greeting":
+        vague = judged.reason == "client-blocked" and judged.confidence < OWN_WORDS
+        if vague or name not in _TOLD_AT_GREETING:
+            return by_code  # "access denied" says no more than the code
     if stage == "auth":
         name = _AT_LOGIN.get(name, name)
         wrong_kind = reply.code == 504 and name == "auth.too_weak"

@@ -15,7 +15,12 @@ from typing import TYPE_CHECKING, Final
 
 from waypost.delivery.next_hop import TlsMode
 from waypost.doctor.check.connection import TITLES, ProbeConnection
-from waypost.doctor.check.greeting import ask, say_hello, unexpected
+from waypost.doctor.check.greeting import (
+    ask,
+    say_hello,
+    unexpected,
+    wants_client_certificate,
+)
 from waypost.doctor.check.identification import first_words
 from waypost.doctor.check.reaching import open_connection
 from waypost.doctor.check.steps import CheckEnded, Sign, StepInProgress
@@ -151,6 +156,8 @@ def _describe(
         left = (chain[0].not_after.timestamp() - session.world.clock.now()) / 86400
         if 0 <= left < EXPIRY_DAYS:
             step.note(f"  it ends in {left:.0f} days")
+            if not session.server.is_exchanger:
+                step.warn("tls:certificate-expires-soon", **session.facts)
         for one in chain[1:]:
             step.note(f"sent with it: {one.subject}")
 
@@ -268,7 +275,7 @@ class OldVersions:
             return
         version = opened.encrypted.version()
         opened.abort()
-        with session.recorder.step("old tls") as step:
+        with session.recorder.step("tls") as step:
             step.note(f"asked for old versions alone, it makes {version}")
             step.warn("tls:old-versions", **session.facts)
 
@@ -283,6 +290,8 @@ class OldVersions:
 
 async def _failed(session: Session, step: StepInProgress, fault: Exception) -> CheckEnded:
     """Tell an old server, one with other ciphers, and one that hangs up, apart. To be raised."""
+    if wants_client_certificate(str(fault)):
+        return step.fail("tls:client-certificate-required", **session.facts)
     reason = explain_tls_error(fault).reason
     opened, error = await _legacy_look(session)
     if opened is not None:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass
 from typing import Final
 
-from waypost.doctor.check.names import sign_of_failure
+from waypost.doctor.check.names import is_address, sign_of_failure
 from waypost.doctor.check.steps import Recorder, StepInProgress
 from waypost.doctor.line_opening import World
 from waypost.net.records import alias
@@ -52,6 +52,10 @@ async def find_exchangers(
         usable = [one for one in records if one.host]
         if not usable:
             raise step.fail("dns:null-mx", domain=domain)
+        for one in usable:
+            if is_address(one.host):
+                step.note(f"{one.host} is no name: others will look it up and find nothing")
+                step.warn("dns:mx-is-address", domain=domain, mx=one.host)
         await _look_for_aliases(domain, usable, world, step)
         return Exchangers(tuple(dict.fromkeys(one.host for one in usable))[:MAXIMUM_EXCHANGERS])
 

@@ -17,6 +17,7 @@ from waypost.doctor.check.identification import (
     Identified,
     first_words,
     identify_silent,
+    identify_under_tls,
     under_tls_here,
 )
 from waypost.doctor.check.steps import CheckEnded, StepInProgress
@@ -48,11 +49,21 @@ _DATE: Final = re.compile(
 _ENDINGS: Final = {"closed": "protocol:dropped", "reset": "protocol:dropped"}
 
 
+def wants_client_certificate(text: str) -> bool:
+    """Whether the end of a connection is that of a server that has missed our certificate.
+
+    With TLS 1.3 it comes behind the handshake, so where a reply is waited for.
+    """
+    return "CERTIFICATE_REQUIRED" in text.upper().replace(" ", "_")
+
+
 def broken(step: StepInProgress, fault: Unanswered, **facts: str) -> CheckEnded:
     """Record that no reply came, in the middle of a session. To be raised."""
     step.note(fault.text)
     if fault.why == "timeout":
         return step.fail("latency:slow", **facts)
+    if wants_client_certificate(fault.text):
+        return step.fail("tls:client-certificate-required", **facts)
     return step.fail(_ENDINGS.get(fault.why, "protocol:malformed"), **facts)
 
 
@@ -110,7 +121,7 @@ async def _heard(session: Session, step: StepInProgress) -> Reply | NotAReply:
     waiting = asyncio.ensure_future(connection.reply(server.seconds))
     try:
         await asyncio.wait((waiting,), timeout=min(QUIET_SECONDS, server.seconds / 2))
-        if not waiting.done() and not connection.received and not session.tls:
+        if not waiting.done() and not connection.received:
             await _look_who_is_there(session, step, waiting)
         return await waiting
     finally:
@@ -123,9 +134,8 @@ async def _look_who_is_there(
     """Try TLS and a browser's request, until the greeting comes. Raises CheckEnded."""
     server = session.server
     seconds = min(IDENTIFYING_SECONDS, server.seconds / 2)
-    looking = asyncio.ensure_future(
-        identify_silent(server, session.address, session.world, seconds)
-    )
+    look = identify_under_tls if session.tls else identify_silent
+    looking = asyncio.ensure_future(look(server, session.address, session.world, seconds))
     try:
         await asyncio.wait((waiting, looking), return_when=asyncio.FIRST_COMPLETED)
         if looking.done() and not waiting.done():
@@ -138,7 +148,7 @@ async def _look_who_is_there(
 
 def _found(session: Session, step: StepInProgress, found: Identified) -> CheckEnded:
     """Record what is there in place of a greeting. To be raised."""
-    step.note("the server says nothing by itself in the clear")
+    step.note(f"the server says nothing by itself{'' if session.tls else ' in the clear'}")
     if not found.under_tls:
         step.note(f"asked like a web server, it speaks {TITLES[found.protocol]}: {found.evidence}")
         return step.fail(_SIGNS.get(found.protocol, "greeting:not-smtp"), **session.facts)
@@ -169,6 +179,8 @@ async def _ungreeted(session: Session, step: StepInProgress, fault: Unanswered) 
             if found.protocol not in ("silent", "other"):
                 return _found(session, step, found)
         return step.fail("greeting:timeout", **session.facts)
+    if wants_client_certificate(fault.text):
+        return step.fail("tls:client-certificate-required", **session.facts)
     if fault.why == "reset":
         return step.fail("tcp:reset", **session.facts)
     step.note("it closed the connection without a greeting")
@@ -235,6 +247,9 @@ async def say_hello(session: Session) -> None:
                 step.note("the server knows no extensions (RFC 1869)")
                 _judge_offer(session, step, session.capabilities)
                 return
+            if _is_lmtp(session.greeting, answer.text):
+                step.note("that is LMTP (RFC 2033), by which mail is put into mailboxes")
+                raise step.fail("greeting:not-smtp", **session.facts)
             if _is_ftp(session.greeting) or answer.code == older.code == 530:
                 step.note("that is no mail server")
                 raise step.fail("greeting:not-smtp", **session.facts)
@@ -261,6 +276,10 @@ def _judge_offer(session: Session, step: StepInProgress, offered: Capabilities) 
         step.warn("size:not-advertised", **session.facts)
 
 
+def _is_lmtp(greeting: str, refusal: str) -> bool:
+    return "lmtp" in greeting.lower().split() or "lhlo" in refusal.lower()
+
+
 def _is_ftp(greeting: str) -> bool:
     return "ftp" in greeting.lower() and "smtp" not in greeting.lower()
 
@@ -269,9 +288,21 @@ async def ask(session: Session, step: StepInProgress, line: str, shown: str | No
     """Say a line and hear its reply. Raises CheckEnded."""
     connection = session.connection
     assert connection is not None, "connected"
+    if connection.spoke_unasked:
+        raise await _unasked(session, step)
     step.said(line if shown is None else shown)
     connection.say(line.encode() + b"\r\n")
     return await hear(session, step)
+
+
+async def _unasked(session: Session, step: StepInProgress) -> CheckEnded:
+    """Record that the server spoke before it was asked: what it says next answers nothing. To be
+    raised."""
+    heard = await hear(session, step)
+    step.note(f"it said this without being asked: {heard}")
+    if heard.code == 421:  # the one reply that may come at any moment (RFC 5321 3.8)
+        return step.refused(heard, "mail")
+    return step.fail("protocol:malformed", **session.facts)
 
 
 async def hear(session: Session, step: StepInProgress) -> Reply:

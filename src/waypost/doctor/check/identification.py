@@ -57,6 +57,27 @@ async def identify_silent(
     return Identified("silent")
 
 
+async def identify_under_tls(
+    server: ServerToCheck, address: str, world: World, seconds: float
+) -> Identified:
+    """What a server is that says nothing by itself under TLS: a web server is to be asked."""
+    connection = await _connection(server, address, world, seconds)
+    if connection is None:
+        return Identified("silent")
+    try:
+        await connection.start_tls(
+            world.network, any_server_context(), server_name(server.hop), seconds
+        )
+        connection.say(REQUEST)
+        await _listen(connection, seconds)
+        found = _identified(connection)
+    except (Unanswered, OSError, EOFError):
+        return Identified("silent")
+    finally:
+        connection.abort()
+    return found if found.protocol == "http" else Identified("silent")
+
+
 async def under_tls_here(
     connection: ProbeConnection, server: ServerToCheck, world: World, seconds: float
 ) -> Identified:
@@ -130,6 +151,9 @@ async def _on_request(
         found = _identified(connection)
     finally:
         connection.abort()
+    if connection.first.lower().startswith(b"-err"):
+        # POP3 would have greeted; others answer so what they do not understand (Redis).
+        return Identified("other", False, found.evidence)
     # A slow SMTP server is no discovery, and what cannot read a request may say anything to it.
     return found if found.protocol in ("http", "imap", "pop3", "ssh") else Identified("silent")
 

@@ -19,6 +19,9 @@ from waypost.net.resolver import (
     ResolutionTimeout,
 )
 
+ALIAS_SECONDS = 1.0
+"""For the alias of a name that has no address: whose fault it is, it tells."""
+
 REVERSE_SECONDS = 2.0
 """For the reverse name: a bystander, nobody waits long for it."""
 
@@ -62,18 +65,27 @@ async def find_addresses(
             async with asyncio.timeout(seconds):
                 addresses = await world.resolver.addresses(host)
         except ResolutionFailure as fault:
-            raise failed_lookup(step, fault, host) from fault
+            leads_to = await _in_a_moment(other)
+            if leads_to:
+                step.note(f"{host} CNAME {leads_to}")
+            raise failed_lookup(step, fault, leads_to or host) from fault
         except TimeoutError:
             step.note(f"no answer within {seconds:g} seconds")
             raise step.fail("dns:timeout", host=host) from None
         finally:
-            leads_to = other.result() if other.done() else ""
+            leads_to = other.result() if other.done() and not other.cancelled() else ""
             other.cancel()
         if leads_to:
             step.note(f"{host} CNAME {leads_to}")
         for address in addresses[:20]:
             step.note(f"{leads_to or host} {'AAAA' if ':' in address else 'A'} {address}")
         return addresses
+
+
+async def _in_a_moment(alias: asyncio.Future[str]) -> str:
+    """The alias, where it is known by now or soon."""
+    done, _ = await asyncio.wait((alias,), timeout=ALIAS_SECONDS)
+    return alias.result() if done else ""
 
 
 async def _alias(host: str, world: World) -> str:

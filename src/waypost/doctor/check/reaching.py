@@ -14,6 +14,7 @@ from waypost.doctor.check.connection import ProbeConnection
 from waypost.doctor.check.settings import ServerToCheck
 from waypost.doctor.check.steps import Recorder, StepInProgress
 from waypost.doctor.line_opening import World, reason_of_error
+from waypost.knowledge.special_addresses import is_loopback, special_network
 from waypost.net.happy_eyeballs import ConnectFailure, Target, connect_first, in_words
 
 USUAL_PORTS: Final = (25, 465, 587, 2525)
@@ -106,6 +107,10 @@ def _failed(
         "port": str(hop.port),
         "address": fault.attempts[0][0].address if fault.attempts else hop.host,
     }
+    outside = server.is_exchanger and all(_is_private(one.address) for one, _ in fault.attempts)
+    if outside and fault.attempts:
+        step.note("an exchanger has to be reached from everywhere; this address is a private one")
+        step.fail("dns:private-address", **facts)
     if others:
         step.note("other ports: " + ", ".join(f"{port} {one}" for port, one in others.items()))
     usable = [port for port in (587, 465, 2525) if others.get(port) == "open"]
@@ -123,6 +128,12 @@ def _failed(
     if blocked:
         step.fail("tcp:port25-only", **facts)
     return ended
+
+
+def _is_private(address: str) -> bool:
+    """Inside some network, and not this very machine."""
+    network = None if address.startswith("unix:") else special_network(address)
+    return network is not None and network.inside and not is_loopback(address)
 
 
 async def _other_ports(
