@@ -75,6 +75,9 @@ def test_nobody_is_let_in_without_saying_who(tmp_path: Path) -> None:
             assert answer.status_code == 303
             assert answer.headers["location"] == f"/login?next={path}%3Fa%3Db"
         assert (await nobody.post("/probe")).headers["location"] == "/login"
+        for mode, status in (("navigate", 303), ("cors", 401), ("same-origin", 401)):
+            answer = await nobody.get("/probe", headers={"Sec-Fetch-Mode": mode})
+            assert answer.status_code == status, "a script gets no login page for a part of one"
 
     in_room(tmp_path, work)
 

@@ -87,7 +87,9 @@ class Gate:
                 return respond(request, foreign)
         if caller is not None or is_public(path):
             return None
-        if path.startswith("/api/") or path in KEY_ONLY_PAGES:
+        # A script that asks for a part of a page must not take the login page for it.
+        by_script = request.headers.get("sec-fetch-mode", "navigate") != "navigate"
+        if by_script or path.startswith("/api/") or path in KEY_ONLY_PAGES:
             return respond(request, not_authenticated())
         return to_login(request)
 
