@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import httpx
 import pytest
 from panel_room import ALL_HOSTILE, HOSTILE, Seen, assert_inert, faults_of, in_room, queued
 from web_room import WebRoom, csrf_of
@@ -129,6 +130,40 @@ def test_a_retry_makes_mail_due_and_ends_the_back_off(tmp_path: Path) -> None:
         assert row.recipients[0].due_at <= service.clock.now() + 900
 
     in_room(tmp_path, test, ROUTES)
+
+
+def test_a_route_is_paused_and_goes_on(tmp_path: Path) -> None:
+    async def test(room: WebRoom) -> None:
+        admin = await room.person(Role.ADMIN, "ada")
+        await queued(room, "joe@there.example", due=0)
+        form = {"route": "mail", "destination": "", "reason": HOSTILE[0], "csrf": csrf_of(admin)}
+        answer = await admin.post("/pauses/add", data=form)
+        told = assert_inert(await admin.get(answer.headers["location"])).words
+        assert "Route mail is paused; its mail waits." in told
+        words = " ".join(told.split())
+        assert f"route mail is paused by ada: {HOSTILE[0]}" in words, "what the mail waits for"
+        assert "mail ‖ paused" in " ".join(assert_inert(await admin.get("/routes")).words.split())
+        assert "was paused already" in await said(admin, "/pauses/add", form)
+        assert "goes on" in await said(admin, "/pauses/remove", form)
+        assert "was not paused" in await said(admin, "/pauses/remove", form)
+        wrong = form | {"destination": "there.example"}
+        assert "pause the route" in await said(admin, "/pauses/add", wrong)
+        assert "there is no route" in await said(admin, "/pauses/add", form | {"route": HOSTILE[1]})
+        entries = await room.room.audit.entries(AuditFilter(action="queue"))
+        assert [(one.action, one.subject) for one in entries] == [
+            ("queue resumed", "mail"), ("queue paused", "mail"),
+        ]  # fmt: skip
+        viewer = await room.person(Role.VIEWER)
+        form["csrf"] = csrf_of(viewer)
+        assert (await viewer.post("/pauses/add", data=form)).status_code == 403
+
+    in_room(tmp_path, test, ROUTES)
+
+
+async def said(client: httpx.AsyncClient, path: str, form: dict[str, str]) -> str:
+    """What the page after an action tells."""
+    answer = await client.post(path, data=form)
+    return assert_inert(await client.get(answer.headers["location"])).words
 
 
 def test_more_than_one_confirmation_changes_is_told(

@@ -20,6 +20,7 @@ from waypost.faces.http.panel import (
     message,
     messages,
     overview,
+    pauses,
     preview,
     queues,
     routes,
@@ -51,7 +52,7 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
     application.include_router(metrics.router)
     add_api(application)
     Panel().install(application)
-    for part in (theme, overview, queues, routes, suppressions, settings, logs):
+    for part in (theme, overview, pauses, queues, routes, suppressions, settings, logs):
         application.include_router(part.router)
     for mail in (messages, message, preview, sandbox_rules, inbox, inbox_release, start):
         application.include_router(mail.router)

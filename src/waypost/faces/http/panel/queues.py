@@ -76,7 +76,8 @@ async def queues(request: Request, caller: Reader, q: str = "") -> HTMLResponse:
     room: ControlRoom = request.app.state.room
     text = q.strip()[:255]
     return page(
-        request, "queues.html", caller, q=text, shown=SHOWN, wordings=WORDINGS, actions=Action,
+        request, "queues.html", caller, q=text, shown=SHOWN,
+        routes=[one.name for one in room.service.engine.routing.routes],
         **await _figures(room.administration, text),
     )  # fmt: skip
 
@@ -86,13 +87,14 @@ async def queues_now(request: Request, caller: Reader, q: str = "") -> HTMLRespo
     """The part of the page that changes."""
     room: ControlRoom = request.app.state.room
     return page(
-        request, "queues_now.html", caller, q=q.strip()[:255], shown=SHOWN, wordings=WORDINGS,
-        actions=Action, **await _figures(room.administration, q.strip()[:255]),
+        request, "queues_now.html", caller, q=q.strip()[:255], shown=SHOWN,
+        **await _figures(room.administration, q.strip()[:255]),
     )  # fmt: skip
 
 
 async def _figures(administration: Administration, text: str) -> dict[str, Any]:
     return {
+        "pauses": administration.pauses,
         "destinations": await administration.destinations(text, SHOWN),
         "overall": await administration.status(),
     }

@@ -58,10 +58,14 @@ class RouteView:
     left_alone_count: int
     overflow: str
     retries: str
+    pause: str
+    """By whom the whole of it is paused, and why; ""."""
 
     @property
     def state(self) -> str:
-        """ok, warn or fail, as badges have it."""
+        """ok, warn, fail or paused, as badges have it."""
+        if self.pause:
+            return "paused"
         suspended = [hop for hop in self.hops if hop.until is not None]
         if suspended and len(suspended) == len(self.hops):
             return "fail"
@@ -86,13 +90,14 @@ def route_views(service: Service) -> list[RouteView]:
 def _view(
     service: Service, route: Route, left_alone: list[DestinationView], now: float
 ) -> RouteView:
+    pause = service.slots.pauses.of(route.name, "")
     kind = "sandbox" if route.is_sandbox else "direct" if route.is_direct else "smarthost"
     return RouteView(
         route.name, kind, _matches(route),
         tuple(_hop(service, route, hop, now) for hop in route.via),
         tuple(_limits(service, route, now)),
         tuple(left_alone[:LEFT_ALONE_SHOWN]), len(left_alone), route.overflow or "",
-        f"given back after {_days(route.expire_after)}",
+        f"given back after {_days(route.expire_after)}", pause.text if pause is not None else "",
     )  # fmt: skip
 
 

@@ -144,6 +144,7 @@ BADGES: Final[dict[str, Badge]] = {
     "cancelled": Badge("cancelled", DASH, "quiet"),
     "removed": Badge("removed", DASH, "quiet"),
     "missed": Badge("missed", "…", "quiet"),
+    "paused": Badge("paused", "‖", "wait"),
     "ok": Badge("ok", "✓", "good"),
     "warn": Badge("warning", "!", "wait"),
     "fail": Badge("failed", "✕", "bad"),
