@@ -25,8 +25,9 @@ from waypost.doctor.domain_health.finding import (
 from waypost.doctor.domain_health.mail_exchangers import look_at_exchangers
 from waypost.doctor.domain_health.reverse_names import look_at_names
 from waypost.doctor.domain_health.sender_policy_check import look_at_sender_policy
-from waypost.doctor.domain_health.tag_list import parse_tags, texts_of
 from waypost.mail.dkim_keys import DkimRecord
+from waypost.mail.tag_list import parse_tags
+from waypost.net.records import texts_of
 from waypost.net.resolver import ResolutionFailure, Resolver
 
 

@@ -1,16 +1,16 @@
-"""The relaxed canonical form that DKIM hashes (RFC 6376 3.4.2, 3.4.4), of a header field at once
-and of a body in pieces.
+"""The canonical forms that DKIM hashes (RFC 6376 3.4), of a header field at once and of a body in
+pieces.
 
-Only relaxed is made: simple breaks when a server on the way folds a header line anew, and gains
-nothing. The hash always covers the whole body: with a length (l=) anyone could append to a signed
-message (RFC 6376 8.2).
+Only relaxed is signed with: simple breaks when a server on the way folds a header line anew, and
+gains nothing. Both are verified. The hash always covers the whole body: with a length (l=) anyone
+could append to a signed message (RFC 6376 8.2).
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from typing import Final
+from typing import Final, Protocol
 
 _SPACES: Final = re.compile(rb"[ \t]+")
 _UNDECIDED: Final = re.compile(rb"[ \t]*\r?\Z")
@@ -25,6 +25,68 @@ def relaxed_field(name: bytes, value: bytes) -> bytes:
     """A field as it is hashed, without its CRLF. `value` as it stands behind the colon."""
     value = _SPACES.sub(b" ", value.replace(b"\r\n", b"")).strip(b" \t")
     return name.lower().rstrip(b" \t") + b":" + value
+
+
+def canonical_field(raw: bytes, form: str) -> bytes:
+    """A whole field, without its last CRLF, as it is hashed in the form "relaxed" or "simple"."""
+    if form == "simple":
+        return raw
+    name, _, value = raw.partition(b":")
+    return relaxed_field(name, value)
+
+
+class BodyHash(Protocol):
+    """SHA-256 of a body that comes in pieces."""
+
+    def update(self, piece: bytes) -> None:
+        """Take a piece, of CRLF lines."""
+
+    def digest(self) -> bytes:
+        """The hash, of a body that ends here. May be asked for once."""
+
+
+class SimpleBodyHash:
+    """In simple form: as it is, but for empty lines at the end; an empty body is one CRLF."""
+
+    __slots__ = ("_empty", "_hash", "_held", "_something")
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._held = b""
+        self._empty = 0
+        """Line ends that wait for more to come behind them."""
+        self._something = False
+
+    def update(self, piece: bytes) -> None:
+        """Take a piece, of CRLF lines."""
+        held = self._held + piece
+        end = len(held)
+        if held.endswith(b"\r"):
+            end -= 1
+        content = held[:end]
+        self._held = held[end:]
+        last = len(content)
+        while content.endswith(_CRLF, 0, last):
+            last -= 2
+        if last:
+            self._add(content[:last])
+        self._empty += (len(content) - last) // 2
+
+    def _add(self, content: bytes) -> None:
+        while self._empty:
+            few = min(self._empty, len(_FEW_CRLF) // 2)
+            self._hash.update(_FEW_CRLF[: 2 * few])
+            self._empty -= few
+        self._hash.update(content)
+        self._something = True
+
+    def digest(self) -> bytes:
+        """The hash, of a body that ends here."""
+        if self._held:
+            self._add(self._held)
+            self._held = b""
+        self._hash.update(_CRLF)
+        return self._hash.digest()
 
 
 class RelaxedBodyHash:

@@ -107,3 +107,14 @@ async def published_addresses(resolver: Resolver, host: str) -> tuple[str, ...]:
 def reverse_name(address: str) -> str:
     """The name under which the PTR record of an IP address lies. Raises ValueError."""
     return ipaddress.ip_address(address).reverse_pointer
+
+
+async def texts_of(resolver: Resolver, name: str) -> tuple[str, ...]:
+    """The TXT records of a name; () where there are none.
+
+    Raises ResolutionTemporaryFailure.
+    """
+    try:
+        return (await resolver.records(name, "TXT")).values
+    except (NoSuchDomain, NoSuchRecord):
+        return ()

@@ -9,7 +9,7 @@ from waypost.doctor.domain_health.dkim_keys import read_key
 from waypost.doctor.domain_health.dmarc_record import POLICIES, read_dmarc, report_domain
 from waypost.doctor.domain_health.finding import text_record
 from waypost.doctor.domain_health.strict_transport import LONGEST_AGE, read_policy
-from waypost.doctor.domain_health.tag_list import parse_tags, versioned
+from waypost.mail.tag_list import parse_tags, versioned
 
 PIECES = st.sampled_from(
     ["v=DMARC1", "v=DKIM1", "p=", "p=reject", "p=AAAA", "sp=x", "pct=101", "rua=mailto:a@b.c!1g",

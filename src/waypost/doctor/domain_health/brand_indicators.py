@@ -6,7 +6,8 @@ Optional, and only with a DMARC policy that is enforced; so its absence is no fi
 from __future__ import annotations
 
 from waypost.doctor.domain_health.finding import Finding, fail, note, ok, unknown, warn
-from waypost.doctor.domain_health.tag_list import parse_tags, texts_of, versioned
+from waypost.mail.tag_list import parse_tags, versioned
+from waypost.net.records import texts_of
 from waypost.net.resolver import ResolutionTemporaryFailure, Resolver
 from waypost.net.web import Web, WebFailure, WebRequest
 

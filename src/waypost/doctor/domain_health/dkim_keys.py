@@ -27,8 +27,9 @@ from waypost.doctor.domain_health.finding import (
     unknown,
     warn,
 )
-from waypost.doctor.domain_health.tag_list import parse_tags, texts_of
 from waypost.knowledge.dkim_selectors import common_selectors
+from waypost.mail.tag_list import parse_tags
+from waypost.net.records import texts_of
 from waypost.net.resolver import ResolutionFailure, Resolver
 
 SHORTEST_KEY: Final = 1024

@@ -25,7 +25,8 @@ from waypost.doctor.domain_health.finding import (
     unknown,
     warn,
 )
-from waypost.doctor.domain_health.tag_list import texts_of, versioned
+from waypost.mail.tag_list import versioned
+from waypost.net.records import texts_of
 from waypost.net.resolver import ResolutionTemporaryFailure, Resolver
 
 LONGEST_WALK: Final = 8

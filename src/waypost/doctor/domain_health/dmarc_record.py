@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import unquote, urlsplit
 
-from waypost.doctor.domain_health.tag_list import TagList, parse_tags
+from waypost.mail.tag_list import TagList, parse_tags
 
 POLICIES: Final = ("none", "quarantine", "reject")
 """Laxest first."""

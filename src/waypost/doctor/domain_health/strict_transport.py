@@ -16,7 +16,8 @@ from waypost.doctor.domain_health.finding import (
     warn,
 )
 from waypost.doctor.domain_health.mail_exchangers import Exchangers
-from waypost.doctor.domain_health.tag_list import parse_tags, texts_of, versioned
+from waypost.mail.tag_list import parse_tags, versioned
+from waypost.net.records import texts_of
 from waypost.net.resolver import ResolutionTemporaryFailure, Resolver
 from waypost.net.web import Web, WebFailure, WebRequest, WebTlsFailure
 

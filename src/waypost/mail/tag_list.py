@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from waypost.net.resolver import NoSuchDomain, NoSuchRecord, Resolver
-
 _TAG: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
@@ -58,14 +56,3 @@ def versioned(texts: Iterable[str], version: str) -> tuple[str, ...]:
     """The records that mean to be of a kind: those that begin with v=VERSION, however written."""
     wanted = f"v={version}".lower()
     return tuple(text for text in texts if re.sub(r"\s", "", text.split(";")[0]).lower() == wanted)
-
-
-async def texts_of(resolver: Resolver, name: str) -> tuple[str, ...]:
-    """The TXT records of a name; () where there are none.
-
-    Raises ResolutionTemporaryFailure.
-    """
-    try:
-        return (await resolver.records(name, "TXT")).values
-    except (NoSuchDomain, NoSuchRecord):
-        return ()
