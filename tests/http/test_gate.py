@@ -244,6 +244,26 @@ def test_a_foreign_name_is_not_answered(tmp_path: Path) -> None:
     in_room(tmp_path, work, public_url="https://mail.example.com", hosts=("inside",))
 
 
+def test_a_page_that_refreshes_itself_keeps_no_session_alive(tmp_path: Path) -> None:
+    async def work(room: WebRoom) -> None:
+        person = await room.person(Role.OPERATOR)
+        database = room.room.database
+
+        def seen() -> float:
+            (at,) = database.now(lambda c: c.execute("SELECT seen_at FROM session").fetchone())
+            return float(at)
+
+        database.now(lambda c: c.execute("UPDATE session SET seen_at = seen_at - 600"))
+        before = seen()
+        script = {"Sec-Fetch-Mode": "cors"}
+        assert (await person.get("/probe", headers=script)).status_code == 200
+        assert seen() == before
+        assert (await person.post("/probe", headers=script)).status_code == 200
+        assert seen() > before, "an action of a person is one, also by a script"
+
+    in_room(tmp_path, work)
+
+
 def test_plain_http_is_taken_from_this_machine_and_from_named_proxies(tmp_path: Path) -> None:
     async def work(room: WebRoom) -> None:
         for address, base, status in (

@@ -88,8 +88,7 @@ class Gate:
         if caller is not None or is_public(path):
             return None
         # A script that asks for a part of a page must not take the login page for it.
-        by_script = request.headers.get("sec-fetch-mode", "navigate") != "navigate"
-        if by_script or path.startswith("/api/") or path in KEY_ONLY_PAGES:
+        if _by_script(request) or path.startswith("/api/") or path in KEY_ONLY_PAGES:
             return respond(request, not_authenticated())
         return to_login(request)
 
@@ -99,7 +98,11 @@ class Gate:
         if given is not None:
             return await self._by_key(request, given)
         token = session_token(request)
-        session = await self._room.accounts.session(token) if token else None
+        if not token:
+            return None
+        # A page that refreshes itself is nobody at work: it keeps no session from being idle.
+        at_work = request.method not in SAFE_METHODS or not _by_script(request)
+        session = await self._room.accounts.session(token, is_request=at_work)
         if session is None:
             return None
         return Caller(
@@ -153,6 +156,11 @@ class Gate:
             title="The request comes from another site",
             type=problem_type("foreign-origin"),
         )
+
+
+def _by_script(request: Request) -> bool:
+    """Whether a script in a page asks, where the browser says so (Fetch Metadata)."""
+    return request.headers.get("sec-fetch-mode", "navigate") != "navigate"
 
 
 def bounded(receive: Receive, most: int) -> Receive:
