@@ -1,7 +1,7 @@
 """Passwords of people: argon2id, one at a time, in a thread.
 
-A check takes some 30 ms and 19 MiB on purpose. So one runs at a time, and at most WAITING wait for
-it: a flood of logins can hold up other logins, and neither mail nor memory.
+A check takes some 30 ms and 19 MiB on purpose. So one runs at a time, outside the event loop, and
+at most WAITING wait for it: a flood of logins holds up other logins, and takes one core at most.
 """
 
 from __future__ import annotations
