@@ -9,7 +9,7 @@ import pytest
 from panel_world import Page, audited, in_room, letter, over, rows, send, send_bytes, tried
 from web_room import WebRoom, csrf_of
 
-from waypost.control.permissions import Role
+from waypost.control.permissions import Permission, Role
 from waypost.faces.http.panel import message_search
 from waypost.spool.contract import MessageFilter, MessageRow, RecipientState
 from waypost.spool.identifiers import identifier_text, parse_identifier
@@ -312,5 +312,25 @@ def test_a_bounce_is_named_and_not_blank(tmp_path: Path) -> None:
         admin = await room.person()
         for path in ("/messages", f"/messages/{identifier}"):
             assert "bounce, from <>" in shown(await admin.get(path)).text
+
+    in_room(test, tmp_path)
+
+
+def test_tags_and_metadata_of_a_submission_stand_among_the_facts(tmp_path: Path) -> None:
+    async def test(room: WebRoom) -> None:
+        key = await room.key(Permission.SEND)
+        answer = await key.post(
+            "/api/v1/messages",
+            json={
+                "from": "a@here.example", "to": ["b@there.example"], "text": "x",
+                "tags": ["receipt"], "metadata": {"order": "<b>4711"},
+            },
+        )  # fmt: skip
+        assert answer.status_code == 202, answer.text
+        (identifier,) = await over(room, 1)
+        viewer = await room.person(Role.VIEWER)
+        words = shown(await viewer.get(f"/messages/{identifier}")).text
+        assert "receipt" in words
+        assert "<b>4711" in words
 
     in_room(test, tmp_path)

@@ -46,8 +46,10 @@ async def message(
     content, missing = None, ""
     if caller.may(Permission.CONTENT):
         content, missing = await content_of(room, story, view)
+    number = story.message.identifier
+    notes = (await room.submissions.notes([number])).get(number)
     return page(
-        request, "message.html", caller, content=content, missing=missing,
+        request, "message.html", caller, content=content, missing=missing, notes=notes,
         base=f"/messages/{identifier}", **_shown(room, story, identifier),
     )  # fmt: skip
 

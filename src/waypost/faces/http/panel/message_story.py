@@ -145,9 +145,16 @@ def _attempt(
     states = tuple(dict.fromkeys(one.state for one in results))
     failed = any(one not in ("delivered", CAPTURED) for one in states)
     return AttemptView(
-        number, record.started_at, record.seconds, record.route, record.next_hop, record.tls,
-        record.uncertain, sandbox, _once(results), states, said, last and failed,
+        number, record.started_at, record.seconds, record.route, record.next_hop,
+        record.tls or _tls_in(said), record.uncertain, sandbox, _once(results), states, said,
+        last and failed,
     )  # fmt: skip
+
+
+def _tls_in(said: tuple[Said, ...]) -> str:
+    """What was agreed on where the attempt ended before there was a session to tell it of."""
+    notes = (one.lines[0] for one in said if one.who == "note" and one.stage == "starttls")
+    return next(notes, "")
 
 
 def _once(results: list[ResultView]) -> tuple[ResultView, ...]:
