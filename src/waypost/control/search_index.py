@@ -212,12 +212,14 @@ class IndexReader:
         ).fetchall()
         for number, first in volumes:
             name = f"volume_{number:d}"
-            rows = connection.execute(
-                f"SELECT rowid FROM {name} WHERE {name} MATCH ? AND rowid < ? AND rowid > ? "  # noqa: S608
-                "ORDER BY rowid DESC LIMIT ?",
+            # As one text, in one step: row by row it would wait for the interpreter's lock.
+            (rows,) = connection.execute(
+                "SELECT json_group_array(rowid) FROM ("
+                f"SELECT rowid FROM {name} WHERE {name} MATCH ? AND rowid < ? AND rowid > ? "
+                "ORDER BY rowid DESC LIMIT ?)",
                 (asked, before, after, limit),
-            )
-            found = [message for (message,) in rows]
+            ).fetchone()
+            found = json.loads(rows)
             if len(found) >= limit:
                 return Candidates(tuple(found), found[-1])
             if found:
