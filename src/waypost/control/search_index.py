@@ -214,7 +214,7 @@ class IndexReader:
             name = f"volume_{number:d}"
             # As one text, in one step: row by row it would wait for the interpreter's lock.
             (rows,) = connection.execute(
-                "SELECT json_group_array(rowid) FROM ("
+                "SELECT json_group_array(rowid) FROM ("  # noqa: S608
                 f"SELECT rowid FROM {name} WHERE {name} MATCH ? AND rowid < ? AND rowid > ? "
                 "ORDER BY rowid DESC LIMIT ?)",
                 (asked, before, after, limit),
