@@ -14,7 +14,7 @@ PYTEST ?=
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format unit bench bench-client man completions peers lock clean
+.PHONY: help run test lint format unit bench bench-client bench-panel man completions peers lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ completions: $(RUNTIME) ## Write the completions for bash, zsh and fish to build
 	$(BIN)/waypost completion bash >build/completions/waypost
 	$(BIN)/waypost completion zsh >build/completions/_waypost
 	$(BIN)/waypost completion fish >build/completions/waypost.fish
+
+bench-panel: $(DEVELOPMENT) peers ## Measure the panel over a million messages, and what it costs
+	$(BIN)/python bench/panel.py $(BENCH)
 
 peers: ## Install the programs that tests talk to (as root, with apt; otherwise those tests skip)
 	@sh .ci/install-peers
