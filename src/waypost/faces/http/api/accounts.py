@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlite3 import Connection
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Request
+from fastapi import Request
 from starlette.responses import Response
 
 from waypost.control import accounts, accounts_links
@@ -17,7 +17,7 @@ from waypost.control.accounts_links import LINK_SECONDS
 from waypost.faces.documents import time_text
 from waypost.faces.http.account_rules import check_role, link_address, may_manage
 from waypost.faces.http.api import accounts_audit, accounts_keys
-from waypost.faces.http.api.accounts_parts import Admin, Named, change
+from waypost.faces.http.api.accounts_parts import Admin, Named, change, router
 from waypost.faces.http.api.models_accounts import (
     Me,
     NewOperator,
@@ -28,7 +28,6 @@ from waypost.faces.http.api.models_accounts import (
 )
 from waypost.faces.http.api_parts import (
     BODY_REFUSALS,
-    PREFIX,
     Room,
     answer,
     body_of,
@@ -37,7 +36,8 @@ from waypost.faces.http.api_parts import (
 )
 from waypost.faces.http.security import Caller, api_caller
 
-router = APIRouter(prefix=PREFIX, tags=["accounts"])
+PARTS = (accounts_audit, accounts_keys)
+"""They bring their routes to the same router."""
 
 Anybody = Annotated[Caller, api_caller()]
 
@@ -190,7 +190,3 @@ def _link(request: Request, name: str, secret: str, now: float) -> dict[str, Any
         "link": link_address(request, secret),
         "expires": time_text(now + LINK_SECONDS),
     }
-
-
-router.include_router(accounts_keys.router)
-router.include_router(accounts_audit.router)

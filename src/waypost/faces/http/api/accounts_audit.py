@@ -5,19 +5,18 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from fastapi import APIRouter, Query
+from fastapi import Query
 from starlette.responses import Response
 
 from waypost.control.audit import AuditFilter
 from waypost.control.permissions import Permission
 from waypost.faces.documents import time_text
+from waypost.faces.http.api.accounts_parts import router
 from waypost.faces.http.api.models import Page
 from waypost.faces.http.api.models_accounts import AuditEntryTold
 from waypost.faces.http.api_parts import Room, answer, refusals
 from waypost.faces.http.pagination import DEFAULT_LIMIT, Cursor, Limit, make_cursor, read_cursor
 from waypost.faces.http.security import Caller, api_caller
-
-router = APIRouter()
 
 Auditor = Annotated[Caller, api_caller(Permission.AUDIT)]
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from sqlite3 import Connection
 from typing import Annotated, Any
 
-from fastapi import APIRouter
 from starlette.responses import Response
 
 from waypost.control import keys
 from waypost.control.keys import ApiKey
 from waypost.faces.documents import time_text
 from waypost.faces.http.account_rules import NotYours, check_grant
-from waypost.faces.http.api.accounts_parts import Admin, Named, change
+from waypost.faces.http.api.accounts_parts import Admin, Named, change, router
 from waypost.faces.http.api.models_accounts import KeysTold, NewKey, NewKeyTold
 from waypost.faces.http.api_parts import (
     BODY_REFUSALS,
@@ -22,8 +21,6 @@ from waypost.faces.http.api_parts import (
     refusals,
     takes,
 )
-
-router = APIRouter()
 
 
 @router.get(

@@ -7,15 +7,19 @@ from collections.abc import Callable
 from sqlite3 import Connection
 from typing import Annotated, TypeVar
 
-from fastapi import Path
+from fastapi import APIRouter, Path
 
 from waypost.control.accounts import AccountFault, NoSuchOperator
 from waypost.control.keys import KeyExists, NoSuchKey
 from waypost.control.permissions import Permission
 from waypost.control.room import ControlRoom
 from waypost.faces.http.account_rules import NotYours
+from waypost.faces.http.api_parts import PREFIX
 from waypost.faces.http.problems import Problem, not_found, problem_type
 from waypost.faces.http.security import Caller, api_caller
+
+router = APIRouter(prefix=PREFIX, tags=["accounts"])
+"""Of all three files."""
 
 Admin = Annotated[Caller, api_caller(Permission.ACCOUNTS)]
 Named = Annotated[str, Path(max_length=64)]
