@@ -69,6 +69,24 @@ def test_a_search_narrows_and_an_empty_queue_says_so(tmp_path: Path) -> None:
     in_room(tmp_path, test, ROUTES)
 
 
+def test_who_looks_on_has_the_queues_counted_now_and_then_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(room: WebRoom) -> None:
+        monkeypatch.setattr(queues, "REST", 1e9)
+        admin = await room.person()
+        assert "Nothing waits" in assert_inert(await admin.get("/queues/now")).words
+        await queued(room, "a@one.example")
+        assert "Nothing waits" in assert_inert(await admin.get("/queues/now")).words
+        assert "one.example" in assert_inert(await admin.get("/queues")).words, "a page is fresh"
+        assert "one.example" in assert_inert(await admin.get("/queues/now?q=one")).words
+        for number in range(2 * queues.KEPT_SEARCHES):
+            await admin.get(f"/queues/now?q={number}")
+        assert len(room.application.state.recent_queues) <= queues.KEPT_SEARCHES
+
+    in_room(tmp_path, test, ROUTES)
+
+
 @pytest.mark.parametrize(
     ("action", "before", "after"),
     [("hold", None, "HELD"), ("release", Action.HOLD, "QUEUED"), ("remove", None, "CANCELLED")],

@@ -101,7 +101,7 @@ def _page(request: Request, template: str, caller: Caller, span: Span) -> HTMLRe
     routes = statistics.routes(span)
     return page(
         request, template, caller, span=span, spans=SPANS, flows=flow,
-        counts=counted.counts if counted else None,
+        counts=counted.counts if counted else None, age=counted.age if counted else None,
         oldest=sorted(waiting, key=_age)[:SHOWN],
         destinations=queues.destinations if queues else 0,
         left_alone=len(room.service.slots.left_alone(room.clock.now())),

@@ -34,6 +34,11 @@ BATCHES: Final = 40
 LONGEST: Final = 10.0
 """Seconds that one confirmation works."""
 
+REST: Final = 20
+"""Times as long as counting the queues takes, before they are counted again for who looks on."""
+
+KEPT_SEARCHES: Final = 20
+
 router = APIRouter(include_in_schema=False)
 
 Reader = Annotated[Caller, page_caller(Permission.READ)]
@@ -86,10 +91,36 @@ async def queues(request: Request, caller: Reader, q: str = "") -> HTMLResponse:
 async def queues_now(request: Request, caller: Reader, q: str = "") -> HTMLResponse:
     """The part of the page that changes."""
     room: ControlRoom = request.app.state.room
-    return page(
-        request, "queues_now.html", caller, q=q.strip()[:255], shown=SHOWN,
-        **await _figures(room.administration, q.strip()[:255]),
-    )  # fmt: skip
+    text = q.strip()[:255]
+    figures = await _recent(request, text, room)
+    return page(request, "queues_now.html", caller, q=text, shown=SHOWN, **figures)
+
+
+@dataclass(slots=True)
+class _Recent:
+    """What was found last for a search, and how long it is good for."""
+
+    figures: dict[str, Any]
+    until: float
+
+
+async def _recent(request: Request, text: str, room: ControlRoom) -> dict[str, Any]:
+    """The figures; where they take long (with a million waiting, half a second), those of before
+    for a while, so that pages that look on cost a part of the time at most."""
+    state = request.app.state
+    if not hasattr(state, "recent_queues"):
+        state.recent_queues = {}
+    kept: dict[str, _Recent] = state.recent_queues
+    begun = room.clock.monotonic()
+    known = kept.get(text)
+    if known is not None and begun < known.until:
+        return known.figures
+    figures = await _figures(room.administration, text)
+    ended = room.clock.monotonic()
+    if len(kept) >= KEPT_SEARCHES:
+        kept.clear()
+    kept[text] = _Recent(figures, ended + (ended - begun) * REST)
+    return figures
 
 
 async def _figures(administration: Administration, text: str) -> dict[str, Any]:

@@ -16,7 +16,9 @@ function keep(part) {
 
   const later = () => {
     clearTimeout(timer);
-    if (!document.hidden) timer = setTimeout(refresh, wait * 1000);
+    // What the server is still counting is there soon.
+    const soon = part.querySelector("[data-soon]") ? 1 : wait;
+    if (!document.hidden) timer = setTimeout(refresh, soon * 1000);
   };
   async function refresh() {
     try {
