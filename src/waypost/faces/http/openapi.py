@@ -130,7 +130,7 @@ def _permissions() -> Iterator[tuple[str, str, tuple[str, ...]]]:
             for one in route.dependant.dependencies:
                 if one.call is not None and inspect.isfunction(one.call):
                     needed += inspect.getclosurevars(one.call).nonlocals.get("permissions", ())
-            for method in route.methods:
+            for method in route.methods or ():
                 yield route.path, method.lower(), tuple(map(str, needed))
 
 
