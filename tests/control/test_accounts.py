@@ -187,6 +187,17 @@ def test_a_link_runs_out_and_a_new_one_replaces_it(connection: sqlite3.Connectio
         accounts_links.look(connection, second, NOW)
 
 
+def test_a_link_lets_nobody_in_who_is_kept_out(connection: sqlite3.Connection) -> None:
+    person(connection, "Ada")
+    person(connection, "Olga", Role.OPERATOR)
+    secret = accounts_links.make(connection, "Olga", NOW)
+    accounts.set_disabled(connection, "Olga", disabled=True)
+    with pytest.raises(LinkInvalid):
+        accounts_links.redeem(connection, secret, "", "new hash", NOW)
+    accounts.set_disabled(connection, "Olga", disabled=False)
+    assert accounts_links.redeem(connection, secret, "", "new hash", NOW).is_active
+
+
 def test_a_link_goes_with_its_person(connection: sqlite3.Connection) -> None:
     person(connection, "Ada")
     accounts.add(connection, "Olga", Role.ADMIN, NOW)

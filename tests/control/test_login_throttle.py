@@ -56,6 +56,12 @@ def test_a_right_password_forgives_and_so_does_time() -> None:
     assert len(throttle) == 0
 
 
+def test_a_name_of_any_length_is_counted() -> None:
+    throttle = LoginThrottle()
+    fail(throttle, 9, "192.0.2.1", "x" * 2000)
+    assert throttle.wait("192.0.2.2", "X" * 2000, 0.0) > 0
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

@@ -78,7 +78,13 @@ def look(connection: Connection, secret: str, now: float) -> OneTimeLink:
         "SELECT operator FROM one_time_link WHERE hash = ? AND expires_at > ?",
         (hash_of(secret), now),
     ).fetchone()
-    if row is None or (row[0] is None and not accounts.nobody_can_log_in(connection)):
+    if row is None:
+        raise LinkInvalid
+    if row[0] is None:
+        is_good = accounts.nobody_can_log_in(connection)
+    else:
+        is_good = not accounts.known(connection, row[0]).disabled
+    if not is_good:
         raise LinkInvalid
     return OneTimeLink(row[0])
 

@@ -43,9 +43,10 @@ class LoginThrottle:
 
     def wait(self, address: str, name: str, now: float) -> float:
         """Seconds until another attempt is looked at; 0: now."""
+        (addresses, network), (names, key) = self._places(address, name)
         return max(
-            self._wait(self._addresses.get(_network(address)), LONGEST_FOR_ADDRESS, now),
-            self._wait(self._names.get(name.casefold()), LONGEST_FOR_NAME, now),
+            self._wait(addresses.get(network), LONGEST_FOR_ADDRESS, now),
+            self._wait(names.get(key), LONGEST_FOR_NAME, now),
         )
 
     def failed(self, address: str, name: str, now: float) -> None:
