@@ -29,7 +29,10 @@ CREATE TABLE IF NOT EXISTS operator (
 
 LONGEST_NAME: Final = 64
 
-_COLUMNS: Final = "name, role, password, disabled, created_at, last_login_at, last_login_from"
+_SELECT: Final = (
+    "SELECT name, role, password, disabled, created_at, last_login_at, last_login_from "
+    "FROM operator"
+)
 
 
 class AccountFault(Exception):
@@ -84,18 +87,12 @@ def checked_name(name: str) -> str:
 
 def operators(connection: Connection) -> list[Operator]:
     """All of them, by name."""
-    return [
-        _operator(row)
-        for row in connection.execute(f"SELECT {_COLUMNS} FROM operator ORDER BY name")
-    ]
+    return [_operator(row) for row in connection.execute(_SELECT + " ORDER BY name")]
 
 
 def find(connection: Connection, name: str) -> Operator | None:
     """One of them."""
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM operator WHERE name = ?",
-        (name,),
-    ).fetchone()
+    row = connection.execute(_SELECT + " WHERE name = ?", (name,)).fetchone()
     return None if row is None else _operator(row)
 
 
