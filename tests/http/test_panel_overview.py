@@ -83,6 +83,11 @@ def test_what_fails_is_told_with_its_reason_its_fix_and_a_test(tmp_path: Path) -
         assert "The connection is refused: Check the port" in words
         assert "Connection refused" in words
         assert seen.fields("target") == ["there.example"]
+        await queued(room, "joe@other.example")
+        (link,) = {one for one in seen.links if one.startswith("/messages?")}
+        listed = Seen((await admin.get(link)).text).words
+        assert "joe@there.example" in listed
+        assert "joe@other.example" not in listed
         assert seen.fields("route") == ["mail"]
         assert assert_inert(await viewer.get("/")).fields("target") == []
 

@@ -55,6 +55,20 @@ def test_what_is_left_alone_is_told_with_the_reason_and_the_time(tmp_path: Path)
     in_room(tmp_path, test, ROUTES)
 
 
+def test_a_destination_leads_to_its_messages_that_wait(tmp_path: Path) -> None:
+    async def test(room: WebRoom) -> None:
+        admin = await room.person()
+        await queued(room, "a@one.example", subject="The first")
+        await queued(room, "a@two.example", subject="The second")
+        links = assert_inert(await admin.get("/queues")).links
+        (link,) = [one for one in links if one.startswith("/messages?") and "one.example" in one]
+        words = assert_inert(await admin.get(link)).words
+        assert "The first" in words
+        assert "The second" not in words
+
+    in_room(tmp_path, test, ROUTES)
+
+
 def test_a_search_narrows_and_an_empty_queue_says_so(tmp_path: Path) -> None:
     async def test(room: WebRoom) -> None:
         admin = await room.person()

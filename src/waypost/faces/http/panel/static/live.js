@@ -17,7 +17,7 @@ function keep(part) {
   const later = () => {
     clearTimeout(timer);
     // What the server is still counting is there soon.
-    const soon = part.querySelector("[data-soon]") ? 1 : wait;
+    const soon = wait === every && part.querySelector("[data-soon]") ? 1 : wait;
     if (!document.hidden) timer = setTimeout(refresh, soon * 1000);
   };
   async function refresh() {
