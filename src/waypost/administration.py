@@ -143,6 +143,8 @@ class DestinationQueue:
     """Which that message takes today."""
     wait: Wait | None
     """What that message waits for."""
+    reply: str = ""
+    """What its last attempt came to, in the words that decided."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,7 +279,8 @@ class Administration:
         routing = self._engine.routing if self._engine is not None else self._routing
         if routing is not None:
             route = routing.resolve(row.reverse_path, waiting.address, row.user).name
-        return DestinationQueue(found, row.received_at, route, self._wait(row, waiting))
+        wait = self._wait(row, waiting)
+        return DestinationQueue(found, row.received_at, route, wait, waiting.last_reply)
 
     def _first_waiting(self, row: MessageRow, domain: str) -> RecipientRow | None:
         here = [one for one in row.recipients if one.domain == domain and one.state in WAITING]

@@ -6,14 +6,23 @@ from pathlib import Path
 
 import httpx
 import pytest
-from panel_room import ALL_HOSTILE, HOSTILE, Seen, assert_inert, faults_of, in_room, queued
+from panel_room import (
+    ALL_HOSTILE,
+    HOSTILE,
+    Seen,
+    assert_inert,
+    attempted,
+    faults_of,
+    in_room,
+    queued,
+)
 from web_room import WebRoom, csrf_of
 
 from waypost.administration import Action
 from waypost.control.audit import AuditFilter
 from waypost.control.permissions import Role
 from waypost.faces.http.panel import queues
-from waypost.spool.contract import MessageFilter
+from waypost.spool.contract import MessageFilter, RecipientState
 from waypost.spool.identifiers import identifier_text
 
 ROUTES = """
@@ -39,6 +48,18 @@ def test_each_destination_tells_how_much_waits_since_when_and_for_what(tmp_path:
         assert "two.example 0 1" in words
         assert "held until it is released" in words
         assert not [link for link in seen.links if link.startswith("/queues/")], "a viewer looks on"
+
+    in_room(tmp_path, test, ROUTES)
+
+
+def test_what_the_last_attempt_came_to_is_told_beside_the_wait(tmp_path: Path) -> None:
+    async def test(room: WebRoom) -> None:
+        message = await queued(room, "a@one.example")
+        await attempted(
+            room, message, RecipientState.QUEUED, reply="451 4.7.1 Come later", reason="greylisted"
+        )
+        words = " ".join(assert_inert(await (await room.person()).get("/queues")).words.split())
+        assert "its next attempt 451 4.7.1 Come later in 14 min" in words
 
     in_room(tmp_path, test, ROUTES)
 
@@ -237,7 +258,8 @@ def test_no_field_brings_anything_into_the_page(tmp_path: Path) -> None:
         admin, service = await room.person(), room.service
         for one in HOSTILE:
             # The relay takes no such address; a page must not rely on that.
-            await queued(room, f"{one}@{one}.example".replace("\x00", ""), sender=one)
+            message = await queued(room, f"{one}@{one}.example".replace("\x00", ""), sender=one)
+            await attempted(room, message, RecipientState.QUEUED, reply=one, told=False)
         (route,) = service.engine.routing.routes
         service.slots.back_off(route, ALL_HOSTILE, service.clock.now(), ALL_HOSTILE)
         seen = assert_inert(await admin.get("/queues"))

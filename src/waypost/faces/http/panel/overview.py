@@ -74,7 +74,7 @@ class Failing:
 _FLOWS: Final = (
     ("Accepted", "recipients of messages taken in", (Figure.ACCEPTED,), "accepted"),
     ("Delivered", "taken by the next server", (Figure.DELIVERED, Figure.CAPTURED), "delivered"),
-    ("Deferred", "attempts refused for now, tried again", (Figure.DEFERRED,), "deferred"),
+    ("Deferred", "refused for now, tried again", (Figure.DEFERRED,), "deferred"),
     ("Bounced", "refused for good, or given up", (Figure.BOUNCED, Figure.EXPIRED), "bounced"),
 )
 
