@@ -7,9 +7,10 @@ import socket
 import ssl
 from contextlib import suppress
 
-from broken_servers import DROP, Script, start_tls
+from broken_servers import DROP, HANG, Script, start_tls
 from cause_cases import HOST, STARTTLS, finds, good_tls
 from check_lab import CheckLab
+from cryptography.x509.oid import ExtendedKeyUsageOID
 from made_certificates import context_of, issue
 
 from waypost.doctor.check.run import Checked
@@ -82,6 +83,22 @@ async def with_certificate(lab: CheckLab, context: ssl.SSLContext, **options: bo
     return await lab.check(f"smtp://mail.test:{port}", **options)
 
 
+async def with_blocking_tls(lab: CheckLab, context: ssl.SSLContext) -> Checked:
+    """A server without asyncio, whose TLS hangs up before it has told why."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    lab.hold(listener)
+
+    def serve() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(ssl.SSLError):
+            context.wrap_socket(connection, server_side=True)
+
+    serving = asyncio.get_running_loop().run_in_executor(None, serve)
+    checked = await lab.check(f"smtps://127.0.0.1:{listener.getsockname()[1]}")
+    await serving
+    return checked
+
+
 @finds("tls.certificate_expired")
 async def a_certificate_that_has_expired(lab: CheckLab) -> Checked:
     own = lab.certificate("mail.test", begins=-100, days=90)
@@ -107,24 +124,41 @@ async def a_certificate_that_nobody_has_renewed(lab: CheckLab) -> Checked:
     return await with_certificate(lab, context_of(lab.folder, own))
 
 
+@finds("tls.certificate_weak")
+async def a_certificate_with_a_short_key(lab: CheckLab) -> Checked:
+    own = lab.certificate("mail.test", weak_key=True)
+    return await with_certificate(lab, context_of(lab.folder, own))
+
+
+@finds("tls.certificate_refused")
+async def a_certificate_for_clients(lab: CheckLab) -> Checked:
+    own = lab.certificate("mail.test", purpose=ExtendedKeyUsageOID.CLIENT_AUTH)
+    return await with_certificate(lab, context_of(lab.folder, own))
+
+
+@finds("tls.hostname_mismatch")
+async def a_server_that_does_not_know_the_name(lab: CheckLab) -> Checked:
+    context = context_of(lab.folder, lab.certificate("127.0.0.1"))
+
+    def refuse(*_: object) -> ssl.AlertDescription:
+        return ssl.ALERT_DESCRIPTION_UNRECOGNIZED_NAME
+
+    context.set_servername_callback(refuse)
+    return await with_blocking_tls(lab, context)
+
+
+@finds("tls.handshake_closed")
+async def a_firewall_that_swallows_starttls(lab: CheckLab) -> Checked:
+    port = await lab.serve(Script(answers={"EHLO": STARTTLS, "STARTTLS": HANG}))
+    return await lab.check(f"smtp://127.0.0.1:{port}", seconds=1)
+
+
 @finds("tls.client_certificate_required")
 async def a_server_that_wants_a_certificate_of_the_client(lab: CheckLab) -> Checked:
     context = context_of(lab.folder, lab.certificate("127.0.0.1"))
     context.load_verify_locations(str(lab.ca_file))
     context.verify_mode = ssl.CERT_REQUIRED
-    listener = socket.create_server(("127.0.0.1", 0))
-    lab.hold(listener)
-
-    def serve() -> None:
-        """Blocking: asyncio's TLS would hang up without telling why."""
-        connection, _ = listener.accept()
-        with connection, suppress(ssl.SSLError):
-            context.wrap_socket(connection, server_side=True)
-
-    serving = asyncio.get_running_loop().run_in_executor(None, serve)
-    checked = await lab.check(f"smtps://127.0.0.1:{listener.getsockname()[1]}")
-    await serving
-    return checked
+    return await with_blocking_tls(lab, context)
 
 
 @finds("tls.certificate_not_yet_valid")

@@ -107,6 +107,16 @@ async def a_server_that_answers_requests_in_its_own_way(lab: CheckLab) -> Checke
 
 
 @finds("greeting.not_smtp")
+async def a_server_that_speaks_another_protocol_when_asked(lab: CheckLab) -> Checked:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"RTSP/1.0 400 Bad Request\r\n\r\n")
+
+    port = await lab.serve(Script(talk=talk))
+    return await lab.check(f"127.0.0.1:{port}")
+
+
+@finds("greeting.not_smtp")
 async def a_server_for_mailboxes(lab: CheckLab) -> Checked:
     answer = b"500 5.5.2 use LHLO\r\n"
     port = await lab.serve(Script(b"220 mail.test LMTP ready\r\n").with_(EHLO=answer, HELO=answer))

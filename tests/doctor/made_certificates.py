@@ -38,8 +38,8 @@ class Issued:
 
 
 @cache
-def _rsa_key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(65537, 2048)
+def _rsa_key(bits: int) -> rsa.RSAPrivateKey:
+    return rsa.generate_private_key(65537, bits)
 
 
 def issue(
@@ -52,9 +52,13 @@ def issue(
     days: int = 90,
     issuer_url: str = "",
     old_key: bool = False,
+    weak_key: bool = False,
+    purpose: x509.ObjectIdentifier | None = None,
 ) -> Issued:
     """A certificate that begins in so many days; signed by itself where nobody else does."""
-    key = _rsa_key() if old_key else ec.generate_private_key(ec.SECP256R1())
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey = ec.generate_private_key(ec.SECP256R1())
+    if old_key or weak_key:
+        key = _rsa_key(1024 if weak_key else 2048)
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     begin = dt.datetime.now(dt.UTC) + begins * DAY
     builder = (
@@ -72,6 +76,8 @@ def issue(
         builder = builder.add_extension(
             x509.SubjectAlternativeName([_general(one) for one in names]), critical=False
         )
+    if purpose is not None:
+        builder = builder.add_extension(x509.ExtendedKeyUsage([purpose]), critical=False)
     if issuer_url:
         access = x509.AccessDescription(
             AuthorityInformationAccessOID.CA_ISSUERS, x509.UniformResourceIdentifier(issuer_url)
@@ -94,5 +100,7 @@ def context_of(folder: Path, own: Issued, *chain: Issued) -> ssl.SSLContext:
     file.write_bytes(own.pem + b"".join(one.pem for one in chain))
     key.write_bytes(own.key_pem)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    if isinstance(own.key, rsa.RSAPrivateKey) and own.key.key_size < 2048:
+        context.set_ciphers("DEFAULT:@SECLEVEL=0")
     context.load_cert_chain(file, key)
     return context

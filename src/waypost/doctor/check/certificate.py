@@ -24,6 +24,7 @@ _SIGNS: Final = {
     "certificate-name-mismatch": "tls:certificate-name-mismatch",
     "certificate-self-signed": "tls:certificate-self-signed",
     "certificate-unknown-issuer": "tls:certificate-unknown-issuer",
+    "certificate-weak": "tls:certificate-weak",
 }  # fmt: skip
 _SELF_SIGNED_IN_CHAIN: Final = 19
 """X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN: a whole chain, up to a root that is not trusted."""

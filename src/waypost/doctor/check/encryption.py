@@ -19,7 +19,6 @@ from waypost.doctor.check.greeting import (
     ask,
     say_hello,
     unexpected,
-    wants_client_certificate,
 )
 from waypost.doctor.check.identification import first_words
 from waypost.doctor.check.reaching import open_connection
@@ -50,6 +49,12 @@ OLD_SECONDS: Final = 2.0
 EXPIRY_DAYS: Final = 14
 """A certificate that ends sooner is mentioned."""
 
+_KNOWN: Final = {
+    "tls-client-certificate-wanted": "tls:client-certificate-required",
+    "tls-name-unknown-to-server": "tls:name-unknown",
+}
+"""Signs of alerts that tell by themselves what is wrong."""
+
 _TOO_OLD: Final = frozenset({"SSLv3", "TLSv1", "TLSv1.1"})
 
 
@@ -77,7 +82,12 @@ async def start_tls(session: Session) -> None:
         return
     session.before_tls = capabilities
     with session.recorder.step("tls") as step:
-        answer = await ask(session, step, "STARTTLS")
+        try:
+            answer = await ask(session, step, "STARTTLS")
+        except CheckEnded:
+            # Whatever else is slow or breaks, here it keeps TLS from being made.
+            step.signs.insert(0, Sign("tls:closed", "fail", session.facts))
+            raise
         if answer.code >= 400:
             if required or not server.is_exchanger:
                 raise step.fail("tls:refused", **session.facts)
@@ -290,9 +300,10 @@ class OldVersions:
 
 async def _failed(session: Session, step: StepInProgress, fault: Exception) -> CheckEnded:
     """Tell an old server, one with other ciphers, and one that hangs up, apart. To be raised."""
-    if wants_client_certificate(str(fault)):
-        return step.fail("tls:client-certificate-required", **session.facts)
     reason = explain_tls_error(fault).reason
+    known = _KNOWN.get(reason)
+    if known is not None:
+        return step.fail(known, **session.facts)
     opened, error = await _legacy_look(session)
     if opened is not None:
         encrypted = opened.encrypted

@@ -151,11 +151,16 @@ async def _on_request(
         found = _identified(connection)
     finally:
         connection.abort()
-    if connection.first.lower().startswith(b"-err"):
+    if found.protocol == "pop3" and connection.first.lower().startswith(b"-err"):
         # POP3 would have greeted; others answer so what they do not understand (Redis).
         return Identified("other", False, found.evidence)
-    # A slow SMTP server is no discovery, and what cannot read a request may say anything to it.
-    return found if found.protocol in ("http", "imap", "pop3", "ssh") else Identified("silent")
+    # A slow SMTP server is no discovery; what it says to a request begins with a code. Bytes that
+    # are no text may be those of TLS.
+    readable_text = connection.first[:40].isascii() and connection.first[:1].isalpha()
+    told = found.protocol in ("http", "imap", "pop3", "ssh")
+    if told or (found.protocol == "other" and readable_text):
+        return found
+    return Identified("silent")
 
 
 async def _connection(
