@@ -185,6 +185,7 @@ class SqliteSpool(SqliteQuestions, SqliteEvents):
         self._reader = reader = sqlite_opening.connect(self._path)
         self._people = sqlite_opening.connect(self._path)
         self._glances = sqlite_opening.connect(self._path)
+        self._glances.execute("PRAGMA cache_size = -4000")  # it passes through, and does not stay
         recovery = sqlite_opening.recover(reader, self._path, self._bodies, self._now())
         self._files = sqlite_opening.file_sizes(self._bodies)
         kept = sqlite_opening.file_sizes(self._captured) | self._files
