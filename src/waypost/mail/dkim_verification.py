@@ -109,7 +109,7 @@ class DkimVerification:
         self._digests = {form: one.digest() for form, one in self._hashes.items()}
 
     def verdict(self, signature: Signature, records: Sequence[str], now: float) -> DkimVerdict:
-        """Of one of `pending`, with the texts at its `key_name`. `now` is seconds since the epoch."""
+        """Of one of `pending`, with the texts at its `key_name`; `now` is seconds since 1970."""
         try:
             self._check(signature, records, now)
         except _Refused as refused:

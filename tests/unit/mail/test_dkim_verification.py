@@ -1,4 +1,4 @@
-"""Signatures of others: what dkimpy signs holds, and every change that a reader would see does not."""
+"""Signatures of others: what dkimpy signs holds, and no change that a reader would see does."""
 
 from __future__ import annotations
 
@@ -68,7 +68,9 @@ def only(found: list[DkimVerdict]) -> DkimVerdict:
     return found[0]
 
 
-@pytest.mark.parametrize("form", ["simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed"])  # fmt: skip
+@pytest.mark.parametrize(
+    "form", ["simple/simple", "simple/relaxed", "relaxed/simple", "relaxed/relaxed"]
+)
 @pytest.mark.parametrize("key", [RSA, ED25519], ids=["rsa", "ed25519"])
 @pytest.mark.parametrize("body", [BODY, b"", b"\r\n\r\n", b"x\r\n", b" \r\n\r\ny"])
 def test_what_dkimpy_signs_passes(form: str, key: PrivateKey, body: bytes) -> None:
