@@ -14,7 +14,7 @@ PYTEST ?=
 BENCH ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format unit bench bench-client bench-panel man completions peers lock clean
+.PHONY: help run test lint format unit bench bench-client bench-panel pictures man completions peers lock clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,6 +46,9 @@ bench: $(DEVELOPMENT) peers ## Measure against Postfix (installs it, as root on 
 
 bench-client: $(DEVELOPMENT) peers ## Measure the library against other senders
 	$(BIN)/python bench/client.py $(BENCH)
+
+pictures: $(DEVELOPMENT) peers ## Take the pictures of the panel that are in docs/images
+	WAYPOST_PICTURES=docs/images $(BIN)/python -m pytest tests/browser/test_pictures.py
 
 man: $(RUNTIME) ## Write the manual pages to build/man
 	$(BIN)/python packaging/man.py build/man
