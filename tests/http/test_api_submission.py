@@ -240,6 +240,29 @@ def test_bodies_in_memory_are_bounded_over_all_requests(tmp_path: Path) -> None:
     in_room(tmp_path, work)
 
 
+@pytest.mark.parametrize("kind", ["application/json", "message/rfc822"])
+def test_a_body_that_stops_coming_is_not_waited_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    async def stalls() -> AsyncIterator[bytes]:
+        yield b"{"
+        await asyncio.Event().wait()
+
+    async def work(room: WebRoom) -> None:
+        monkeypatch.setattr(api_parts, "PIECE_SECONDS", 0.1)
+        client = await room.key(Permission.SEND)
+        answer = await client.post(
+            f"{MESSAGES}?from=a@here.example&to=b@there.example",
+            content=stalls(),
+            headers={"Content-Type": kind},
+        )
+        assert answer.status_code == 408, answer.text
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert await room.service.spool.messages(MessageFilter()) == []
+
+    in_room(tmp_path, work)
+
+
 def test_recipients_that_cannot_be_taken_are_told_with_reply_and_fix(tmp_path: Path) -> None:
     async def work(room: WebRoom) -> None:
         await room.administration.suppress("bad@there.example", "mailbox unknown")

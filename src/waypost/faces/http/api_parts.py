@@ -30,6 +30,12 @@ PREFIX: Final = "/api/v1"
 MAXIMUM_BODY: Final = 1024 * 1024
 """Bytes of a body in JSON; submissions may be larger."""
 
+PIECE_SECONDS: Final = 30.0
+"""Within which a further piece of a body has to come."""
+
+BODY_SECONDS: Final = 600.0
+"""Within which all of it has to; as long as SMTP gives content (RFC 5321 4.5.3.2)."""
+
 IN_THREAD: Final = 256 * 1024
 """Bytes from which a body is read by a thread: it would hold up the mail otherwise."""
 
@@ -85,24 +91,37 @@ class BodyBudget:
 
 
 class BoundedBodies:
-    """Bounds the bodies of the API's requests, whichever way a route reads them. Submissions have
-    bounds of their own. Pure ASGI."""
+    """Bounds the bodies of the API's requests, in size and in time, whichever way a route reads
+    them. The size of submissions is bounded where they are read. Pure ASGI."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
-        if scope["type"] != "http" or not scope["path"].startswith(API) or _is_submission(scope):
+        if scope["type"] != "http" or not scope["path"].startswith(API):
             await self._app(scope, receive, send)
             return
+        bounded = not _is_submission(scope)
         left = MAXIMUM_BODY
+        is_whole = False
+        until = asyncio.get_running_loop().time() + BODY_SECONDS
 
         async def counted() -> Message:
-            nonlocal left
-            message = await receive()
+            nonlocal left, is_whole
+            if is_whole:
+                return await receive()  # the end of the connection, which may take its time
+            seconds = min(PIECE_SECONDS, until - asyncio.get_running_loop().time())
+            try:
+                async with asyncio.timeout(seconds):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(
+                    408, "the body did not come in time; nothing was done"
+                ) from None
+            is_whole = not message.get("more_body", False)
             left -= len(message.get("body", b""))
-            if left < 0:
+            if bounded and left < 0:
                 raise HTTPException(413, f"the body has more than {MAXIMUM_BODY} bytes")
             return message
 
@@ -196,6 +215,7 @@ _MEANINGS: Final = {
     400: "The request cannot be read.",
     403: "The caller may not do this.",
     404: "There is no such thing, or no longer.",
+    408: "The body did not come in time.",
     409: "It cannot be done as things stand.",
     410: "The content is no longer kept.",
     413: "The body is too large.",
@@ -227,7 +247,7 @@ def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
     }
 
 
-BODY_REFUSALS: Final = (400, 413, 415)
+BODY_REFUSALS: Final = (400, 408, 413, 415)
 """Of routes that take a body."""
 
 _PROBLEM: Final = {

@@ -26,7 +26,7 @@ from waypost.relay.sandbox_rules import NotInSandbox
 Document = dict[str, Any]
 
 router = APIRouter(
-    prefix="/api/v1/sandbox", tags=["sandbox"], responses=refusals(400, 404, 409, 413)
+    prefix="/api/v1/sandbox", tags=["sandbox"], responses=refusals(400, 404, 408, 409, 413)
 )
 
 Reader = Annotated[Caller, api_caller(Permission.READ)]
