@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.doctor.domain_health.dkim_keys import read_key
-from waypost.doctor.domain_health.dmarc_record import POLICIES, read_dmarc, report_domain
+from waypost.sender_policy.dmarc_record import POLICIES, read_dmarc, report_domain
 from waypost.doctor.domain_health.finding import text_record
 from waypost.doctor.domain_health.strict_transport import LONGEST_AGE, read_policy
 from waypost.mail.tag_list import parse_tags, versioned

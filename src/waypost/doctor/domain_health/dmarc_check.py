@@ -7,14 +7,6 @@ is never asked for.
 
 from __future__ import annotations
 
-from typing import Final
-
-from waypost.doctor.domain_health.dmarc_record import (
-    POLICIES,
-    DmarcRecord,
-    read_dmarc,
-    report_domain,
-)
 from waypost.doctor.domain_health.finding import (
     Finding,
     Suggestion,
@@ -28,9 +20,13 @@ from waypost.doctor.domain_health.finding import (
 from waypost.mail.tag_list import versioned
 from waypost.net.records import texts_of
 from waypost.net.resolver import ResolutionTemporaryFailure, Resolver
-
-LONGEST_WALK: Final = 8
-"""Names that are asked for (RFC 9989 4.10)."""
+from waypost.sender_policy.dmarc import names_above
+from waypost.sender_policy.dmarc_record import (
+    POLICIES,
+    DmarcRecord,
+    read_dmarc,
+    report_domain,
+)
 
 
 class Dmarc:
@@ -87,11 +83,7 @@ async def look_at_dmarc(resolver: Resolver, domain: str) -> Dmarc:
 
 async def _nearest(resolver: Resolver, domain: str) -> tuple[str, tuple[str, ...]]:
     """The nearest domain with a record, and its records."""
-    labels = domain.split(".")
-    names = [".".join(labels[at:]) for at in range(len(labels) - 1)]
-    if len(names) > LONGEST_WALK:
-        names = [names[0], *names[1 - LONGEST_WALK :]]
-    for name in names:
+    for name in names_above(domain):
         found = versioned(await texts_of(resolver, f"_dmarc.{name}"), "DMARC1")
         if name != domain:
             # A registry's own record does not speak for who registered below it.

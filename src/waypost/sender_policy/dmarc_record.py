@@ -39,6 +39,8 @@ class DmarcRecord:
     failure_reports: tuple[str, ...]
     public_suffix: bool
     """psd=y: the domain is a registry's, not an organisation's."""
+    organisation: bool
+    """psd=n: the domain is an organisation's, whatever stands above it (RFC 9989 4.7)."""
     faults: tuple[str, ...]
     """What receivers stumble over."""
     oddities: tuple[str, ...]
@@ -72,6 +74,7 @@ def read_dmarc(text: str) -> DmarcRecord:
         reports,
         _uris(tags, "ruf", faults),
         (tags.get("psd") or "").lower() == "y",
+        (tags.get("psd") or "").lower() == "n",
         tuple(faults),
         tuple(oddities),
     )
