@@ -8,43 +8,30 @@ that begins with STARTTLS. Nothing is said over those but EHLO and STARTTLS, and
 
 from __future__ import annotations
 
-import asyncio
 import ssl
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from waypost.delivery.next_hop import TlsMode
-from waypost.doctor.check.connection import TITLES, ProbeConnection
-from waypost.doctor.check.greeting import (
-    ask,
-    say_hello,
-    unexpected,
-)
+from waypost.doctor.check.asking import ask, unexpected
+from waypost.doctor.check.connection import TITLES
+from waypost.doctor.check.hello import say_hello
 from waypost.doctor.check.identification import first_words
-from waypost.doctor.check.reaching import open_connection
+from waypost.doctor.check.second_look import LOOKING_SECONDS, legacy_look, second_look
 from waypost.doctor.check.steps import CheckEnded, Sign, StepInProgress
-from waypost.doctor.line_connection import NotAReply, Unanswered
+from waypost.doctor.line_connection import Unanswered
 from waypost.doctor.line_opening import server_name
-from waypost.net.happy_eyeballs import ConnectFailure
 from waypost.net.tls import (
     TlsDescription,
-    any_server_context,
     client_context,
     describe_tls,
     explain_tls_error,
-    old_versions_context,
     sent_chain,
 )
 
 if TYPE_CHECKING:
     from waypost.doctor.check.certificate import SentCertificate
     from waypost.doctor.check.session import Session
-
-LOOKING_SECONDS: Final = 5.0
-"""For each stage of a connection that is made only to look."""
-
-OLD_SECONDS: Final = 2.0
-"""The longest that a look for old versions is waited for when everything else is done."""
 
 EXPIRY_DAYS: Final = 14
 """A certificate that ends sooner is mentioned."""
@@ -204,7 +191,7 @@ async def _refused_certificate(
     problem = explain_tls_error(fault, name)
     step.note(problem.text)
     goes_on = not server.hop.verify or server.is_exchanger
-    opened = await _second_look(session, client_context(verify=False))
+    opened = await second_look(session, client_context(verify=False))
     chain: tuple[SentCertificate, ...] = ()
     if opened is not None:
         encrypted = opened.encrypted
@@ -255,46 +242,6 @@ def _subject(certificate: Mapping[str, object]) -> str:
     )
 
 
-# --- old versions beside the new ----------------------------------------------------------------
-
-
-class OldVersions:
-    """Whether the server makes old TLS as well: asked beside the walk, told when that is done.
-
-    On port 25 old TLS is better than none, which would be the choice there (RFC 7435).
-    """
-
-    def __init__(self, session: Session) -> None:
-        self._task: asyncio.Task[ProbeConnection | None] | None = None
-        if session.tls and not session.server.is_exchanger and not session.server.hop.is_unix:
-            self._task = asyncio.ensure_future(
-                _second_look(session, old_versions_context(), OLD_SECONDS)
-            )
-
-    async def record(self, session: Session) -> None:
-        """Wait for it a moment, and record a step where there are old versions."""
-        if self._task is None:
-            return
-        # As long as the server takes for a step or two: one that serves nobody else meanwhile never
-        # comes to it.
-        slowest = max((one.seconds for one in session.recorder.steps), default=0.0)
-        seconds = min(OLD_SECONDS, 0.02 + 2 * slowest)
-        done, _ = await asyncio.wait((self._task,), timeout=seconds)
-        opened = self._task.result() if done else None
-        if opened is None or opened.encrypted is None:
-            return
-        version = opened.encrypted.version()
-        opened.abort()
-        with session.recorder.step("tls") as step:
-            step.note(f"asked for old versions alone, it makes {version}")
-            step.warn("tls:old-versions", **session.facts)
-
-    def cancel(self) -> None:
-        """Ask no longer."""
-        if self._task is not None:
-            self._task.cancel()
-
-
 # --- a handshake that failed --------------------------------------------------------------------
 
 
@@ -304,7 +251,7 @@ async def _failed(session: Session, step: StepInProgress, fault: Exception) -> C
     known = _KNOWN.get(reason)
     if known is not None:
         return step.fail(known, **session.facts)
-    opened, error = await _legacy_look(session)
+    opened, error = await legacy_look(session)
     if opened is not None:
         encrypted = opened.encrypted
         assert encrypted is not None, "the handshake is done"
@@ -326,55 +273,3 @@ async def _failed(session: Session, step: StepInProgress, fault: Exception) -> C
     if reasons & {"tls-no-shared-cipher", "certificate-weak"}:
         return step.fail("tls:no-shared-cipher", **session.facts)
     return step.fail("tls:closed", **session.facts)
-
-
-async def _legacy_look(session: Session) -> tuple[ProbeConnection | None, Exception | None]:
-    try:
-        opened = await _second_connection(session, any_server_context())
-    except (OSError, EOFError) as fault:
-        return None, fault
-    return opened, None
-
-
-async def _second_look(
-    session: Session, context: ssl.SSLContext, seconds: float = LOOKING_SECONDS
-) -> ProbeConnection | None:
-    try:
-        return await _second_connection(session, context, seconds)
-    except (OSError, EOFError):
-        return None  # what the first handshake said has to do
-
-
-async def _second_connection(
-    session: Session, context: ssl.SSLContext, seconds: float = LOOKING_SECONDS
-) -> ProbeConnection | None:
-    """Another connection, brought to TLS; None where it does not come so far.
-
-    Its lines are not recorded. Raises OSError and EOFError of the handshake.
-    """
-    server, world = session.server, session.world
-    seconds = min(seconds, server.seconds)
-    try:
-        connection, _ = await open_connection(
-            server, (session.address,), world, lambda: ProbeConnection(world.clock), seconds
-        )
-    except ConnectFailure:
-        return None
-    secured = False
-    try:
-        if server.hop.tls is not TlsMode.IMPLICIT:
-            name = server.hop.ehlo or server.hostname
-            for line, code in (("", 220), (f"EHLO {name}", 250), ("STARTTLS", 220)):
-                if line:
-                    connection.say(line.encode() + b"\r\n")
-                heard = await connection.reply(seconds)
-                if isinstance(heard, NotAReply) or heard.code != code:
-                    return None
-        await connection.start_tls(world.network, context, server_name(server.hop), seconds)
-        secured = True
-    except Unanswered:
-        return None
-    finally:
-        if not secured:
-            connection.abort()
-    return connection

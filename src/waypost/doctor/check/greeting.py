@@ -1,4 +1,4 @@
-"""The first words: the greeting, and EHLO with what the server offers.
+"""The first words: the greeting, or what stands in its place.
 
 While a greeting is waited for, the possibility that something else listens there is looked into,
 so that a port for TLS or for a browser is known in seconds and not after a timeout.
@@ -11,7 +11,7 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING, Final
 
-from waypost.delivery.next_hop import TlsMode
+from waypost.doctor.check.asking import wants_client_certificate
 from waypost.doctor.check.connection import TITLES, Protocol, protocol_of
 from waypost.doctor.check.identification import (
     Identified,
@@ -22,10 +22,8 @@ from waypost.doctor.check.identification import (
 )
 from waypost.doctor.check.steps import CheckEnded, StepInProgress
 from waypost.doctor.line_connection import NotAReply, Unanswered
-from waypost.knowledge.outdated_servers import outdated_server
 from waypost.knowledge.response_times import response_limit
 from waypost.smtp.client_replies import readable
-from waypost.smtp.extensions import Capabilities
 from waypost.smtp.reply import Reply
 
 if TYPE_CHECKING:
@@ -46,31 +44,7 @@ _SIGNS: Final[dict[Protocol, str]] = {
 _DATE: Final = re.compile(
     r"(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), +\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d [+-]\d{4}"
 )
-_ENDINGS: Final = {"closed": "protocol:dropped", "reset": "protocol:dropped"}
-
-
-def wants_client_certificate(text: str) -> bool:
-    """Whether the end of a connection is that of a server that has missed our certificate.
-
-    With TLS 1.3 it comes behind the handshake, so where a reply is waited for.
-    """
-    return "CERTIFICATE_REQUIRED" in text.upper().replace(" ", "_")
-
-
-def broken(step: StepInProgress, fault: Unanswered, **facts: str) -> CheckEnded:
-    """Record that no reply came, in the middle of a session. To be raised."""
-    step.note(fault.text)
-    if fault.why == "timeout":
-        return step.fail("latency:slow", **facts)
-    if wants_client_certificate(fault.text):
-        return step.fail("tls:client-certificate-required", **facts)
-    return step.fail(_ENDINGS.get(fault.why, "protocol:malformed"), **facts)
-
-
-def no_reply(step: StepInProgress, heard: NotAReply, **facts: str) -> CheckEnded:
-    """Record a line that is no reply, in the middle of a session. To be raised."""
-    step.note(f"that is no SMTP reply: {heard.reason}")
-    return step.fail("protocol:malformed", **facts)
+_VERSION: Final = re.compile(r"\d\.\d")
 
 
 async def greet(session: Session) -> None:
@@ -91,11 +65,8 @@ async def greet(session: Session) -> None:
         _compare_clocks(step, heard.text, clock.now())
         session.greeting = heard.text
         _judge_greeting(session, step, heard)
-        old = outdated_server(heard.text)
-        if old is not None:
-            step.note(f"{old.product} {old.version}: {old.advice}")
-            facts = {"product": old.product, "version": old.version, "advice": old.advice}
-            step.warn("greeting:outdated", **session.facts, **facts)
+        if _VERSION.search(heard.text) is not None:
+            _judge_version(session, step, heard.text)
         if took > response_limit("session").seconds:
             step.note(f"it came after {took:.1f} seconds")
             step.warn("greeting:slow", **session.facts)
@@ -112,6 +83,16 @@ def _judge_greeting(session: Session, step: StepInProgress, heard: Reply) -> Non
         raise _foreign(session, step, protocol, f"it greets with {heard.code}")
     step.note(f"a greeting has the code 220, 421 or 554, not {heard.code} (RFC 5321 4.3.2)")
     raise step.fail("protocol:unexpected-code", **session.facts)
+
+
+def _judge_version(session: Session, step: StepInProgress, greeting: str) -> None:
+    from waypost.knowledge.outdated_servers import outdated_server
+
+    old = outdated_server(greeting)
+    if old is not None:
+        step.note(f"{old.product} {old.version}: {old.advice}")
+        facts = {"product": old.product, "version": old.version, "advice": old.advice}
+        step.warn("greeting:outdated", **session.facts, **facts)
 
 
 async def _heard(session: Session, step: StepInProgress) -> Reply | NotAReply:
@@ -229,98 +210,3 @@ def _compare_clocks(step: StepInProgress, greeting: str, now: float) -> None:
     if abs(apart) > CLOCK_SECONDS:
         side = "ahead of" if apart > 0 else "behind"
         step.note(f"the server's clock is {abs(apart):.0f} seconds {side} ours")
-
-
-# --- EHLO ---------------------------------------------------------------------------------------
-
-
-async def say_hello(session: Session) -> None:
-    """The step `ehlo`, with HELO where the server is older. Raises CheckEnded."""
-    server = session.server
-    with session.recorder.step("ehlo") as step:
-        name = server.hop.ehlo or server.hostname
-        answer = await ask(session, step, f"EHLO {name}")
-        if answer.is_permanent and answer.code != 554:
-            older = await ask(session, step, f"HELO {name}")
-            if older.code == 250:
-                session.capabilities = Capabilities()
-                step.note("the server knows no extensions (RFC 1869)")
-                _judge_offer(session, step, session.capabilities)
-                return
-            if _is_lmtp(session.greeting, answer.text):
-                step.note("that is LMTP (RFC 2033), by which mail is put into mailboxes")
-                raise step.fail("greeting:not-smtp", **session.facts)
-            if _is_ftp(session.greeting) or answer.code == older.code == 530:
-                step.note("that is no mail server")
-                raise step.fail("greeting:not-smtp", **session.facts)
-        if answer.code >= 400:
-            raise step.refused(answer, "ehlo")
-        if answer.code != 250:
-            raise unexpected(session, step, answer, "EHLO", 250)
-        session.capabilities = Capabilities.parse(answer)
-        if not _more_to_come(session):
-            _judge_offer(session, step, session.capabilities)
-
-
-def _more_to_come(session: Session) -> bool:
-    """Whether EHLO is said again under TLS, where the offer is the one that counts."""
-    capabilities = session.capabilities
-    wanted = session.server.hop.tls in (TlsMode.REQUIRED, TlsMode.OPPORTUNISTIC)
-    return bool(wanted and not session.tls and capabilities is not None and capabilities.starttls)
-
-
-def _judge_offer(session: Session, step: StepInProgress, offered: Capabilities) -> None:
-    if not offered.eight_bit_mime:
-        step.warn("eightbit:not-offered", **session.facts)
-    if offered.size is None:
-        step.warn("size:not-advertised", **session.facts)
-
-
-def _is_lmtp(greeting: str, refusal: str) -> bool:
-    return "lmtp" in greeting.lower().split() or "lhlo" in refusal.lower()
-
-
-def _is_ftp(greeting: str) -> bool:
-    return "ftp" in greeting.lower() and "smtp" not in greeting.lower()
-
-
-async def ask(session: Session, step: StepInProgress, line: str, shown: str | None = None) -> Reply:
-    """Say a line and hear its reply. Raises CheckEnded."""
-    connection = session.connection
-    assert connection is not None, "connected"
-    if connection.spoke_unasked:
-        raise await _unasked(session, step)
-    step.said(line if shown is None else shown)
-    connection.say(line.encode() + b"\r\n")
-    return await hear(session, step)
-
-
-async def _unasked(session: Session, step: StepInProgress) -> CheckEnded:
-    """Record that the server spoke before it was asked: what it says next answers nothing. To be
-    raised."""
-    heard = await hear(session, step)
-    step.note(f"it said this without being asked: {heard}")
-    if heard.code == 421:  # the one reply that may come at any moment (RFC 5321 3.8)
-        return step.refused(heard, "mail")
-    return step.fail("protocol:malformed", **session.facts)
-
-
-async def hear(session: Session, step: StepInProgress) -> Reply:
-    """The next reply. Raises CheckEnded."""
-    connection = session.connection
-    assert connection is not None, "connected"
-    try:
-        heard = await connection.reply(session.server.seconds)
-    except Unanswered as fault:
-        raise broken(step, fault, **session.facts) from fault
-    if isinstance(heard, NotAReply):
-        raise no_reply(step, heard, **session.facts)
-    return heard
-
-
-def unexpected(
-    session: Session, step: StepInProgress, answer: Reply, command: str, code: int
-) -> CheckEnded:
-    """Record a reply that the command does not have. To be raised."""
-    step.note(f"{command} is answered with {code}, not {answer.code} (RFC 5321 4.3.2)")
-    return step.fail("protocol:unexpected-code", **session.facts)

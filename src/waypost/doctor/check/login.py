@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from waypost.delivery.next_hop import TlsMode
-from waypost.doctor.check.greeting import ask
+from waypost.doctor.check.asking import ask
 from waypost.doctor.check.steps import CheckEnded, Sign, StepInProgress
 from waypost.smtp.client_replies import REDACTED
 from waypost.smtp.reply import Reply

@@ -13,10 +13,12 @@ from typing import Final
 
 from waypost.delivery.next_hop import TlsMode
 from waypost.doctor.check.connection import ProbeConnection
-from waypost.doctor.check.encryption import OldVersions, implicit_tls, start_tls
-from waypost.doctor.check.greeting import greet, say_hello
+from waypost.doctor.check.encryption import implicit_tls, start_tls
+from waypost.doctor.check.greeting import greet
+from waypost.doctor.check.hello import say_hello
 from waypost.doctor.check.login import log_in
 from waypost.doctor.check.names import ReverseName, find_addresses
+from waypost.doctor.check.old_versions import OldVersions
 from waypost.doctor.check.reaching import connect
 from waypost.doctor.check.settings import ServerToCheck
 from waypost.doctor.check.steps import CheckEnded, Recorder

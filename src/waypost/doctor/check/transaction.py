@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from waypost.doctor.check.greeting import ask, hear, unexpected
+from waypost.doctor.check.asking import ask, hear, unexpected
 from waypost.doctor.check.steps import StepInProgress
 from waypost.smtp.client_commands import Transaction, mail_command, rcpt_command
 from waypost.smtp.envelope import Envelope, Recipient
