@@ -1,7 +1,7 @@
 """`make bench-panel`: what the panel answers and what it costs, with a million messages in the log.
 
-A spool with a long log is made; then each round runs the same load through the same relay, without
-a panel, with one that nobody looks at, and with one that somebody watches. See docs/benchmarks.md.
+Three relays have the same long log: one without a panel, one with a panel that nobody looks at, and
+one that somebody watches. Each round gives the same load to each of them. See docs/benchmarks.md.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from contextlib import closing
+from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
@@ -26,12 +26,12 @@ from goals import Goal
 from load import Load, Sink, free_port, sink_in
 from panel_reader import Asked, Browser, Reader
 from panel_spool import Made, make_spool
-from processes import BenchError, cpu_seconds
+from processes import MIB, BenchError, cpu_seconds
 from relay import COMMAND, Waypost, WaypostStarter
 from table import show_goals
 from throughput import Figures, measure
 
-OFF, UNSEEN, WATCHED = "no panel", "panel, not watched", "panel, watched"
+OFF, UNSEEN, WATCHED = "no panel", "panel", "panel watched"
 QUIET_SHARE = 0.05
 """Of a processor: what a relay without mail may take before anything is measured."""
 
@@ -64,7 +64,9 @@ def main() -> int:
         load = ", ".join(f"{one:.2f}" for one in os.getloadavg())
         console.print(f"{os.cpu_count()} cores, load before: {load}", highlight=False)
         begun = time.monotonic()
-        sample = make_spool(directory / "spool", options.log, queued=0.05)
+        sample = make_spool(directory / OFF / "spool", options.log, queued=0.05)
+        for kind in (UNSEEN, WATCHED):
+            shutil.copytree(directory / OFF, directory / kind)
         console.print(
             f"{options.log:,} messages in the log, made in {time.monotonic() - begun:.0f} s",
             style="dim", highlight=False,
@@ -96,39 +98,44 @@ def _measure(
     runs: dict[str, list[Figures]],
     asked: list[Asked],
 ) -> None:
-    starter = WaypostStarter(options.command)
-    backlog = _waiting(directory)
+    """All three run all the time and are given mail in turn, so that what else the machine does
+    meets each of them alike."""
+    backlog = _waiting(directory / OFF)
+    ports = {UNSEEN: free_port(), WATCHED: free_port()}
     load = Load(options.messages)
-    for number in range(options.rounds + 1):  # the first one warms up and makes the index
-        order = [OFF, UNSEEN, WATCHED] if number else [WATCHED]
-        if number % 2 == 0:
-            order.reverse()
-        for kind in order:
-            port = free_port()
-            panel = "off" if kind == OFF else f"127.0.0.1:{port}"
-            with starter.run(directory, sink.port, panel) as relay:
-                system = LoadedRelay(relay, backlog)
-                if kind != OFF:
-                    _wait_for_index(directory, 1200)
-                _wait_until_quiet(relay.root)
-                measure(system, sink, Load(1000), 120)
-                _wait_until_quiet(relay.root)
+    with ExitStack() as stack:
+        relays = {}
+        for kind in runs:
+            panel = f"127.0.0.1:{ports[kind]}" if kind in ports else "off"
+            starter = WaypostStarter(options.command)
+            relay = stack.enter_context(starter.run(directory / kind, sink.port, panel))
+            relays[kind] = LoadedRelay(relay, backlog)
+        browser = Browser(ports[WATCHED])
+        browser.log_in(options.command, directory / WATCHED)
+        for kind in ports:
+            _wait_for_index(directory / kind, 1200)
+            console.print(f"{kind}: the search index is made", style="dim", highlight=False)
+        for relay in relays.values():
+            _wait_until_quiet(relay.root)
+            measure(relay, sink, Load(2000), 120)
+        order = list(runs)
+        for number in range(1, options.rounds + 1):
+            order = order[1:] + order[:1]
+            for kind in order:
+                relay = relays[kind]
+                for other in relays.values():
+                    _wait_until_quiet(other.root)
                 reader = None
                 if kind == WATCHED:
-                    browser = Browser(port)
-                    browser.log_in(options.command, directory)
                     reader = Reader(browser, sample, 1 / options.rate, number)
                     reader.start()
-                    time.sleep(4.0)  # the first figures of the spool are counted
-                figures = measure(system, sink, load, 600)
-                pages = reader.stop() if reader is not None else []
-            if number:
+                    time.sleep(2.0)
+                figures = measure(relay, sink, load, 600)
+                if reader is not None:
+                    asked += reader.stop()
                 runs[kind].append(figures)
-                asked += pages
-            console.print(
-                f"round {number}: {kind}: {figures.delivered_rate:,.0f} delivered/s, "
-                f"{len(pages)} pages", style="dim", highlight=False,
-            )  # fmt: skip
+            rates = ", ".join(f"{kind} {runs[kind][-1].delivered_rate:,.0f}" for kind in runs)
+            console.print(f"round {number}: {rates} delivered/s", style="dim", highlight=False)
 
 
 def _waiting(directory: Path) -> int:
@@ -160,28 +167,29 @@ def _wait_for_index(directory: Path, seconds: float) -> None:
 
 
 def _wait_until_quiet(root: int, seconds: float = 300.0) -> None:
-    """Until the relay has done what it does after its start, such as looking for damage."""
+    """Until the relay has done what it does beside, such as looking for damage after its start."""
     until = time.monotonic() + seconds
-    quiet = 0
-    while quiet < 2:
-        if time.monotonic() > until:
-            raise BenchError(f"the relay does not come to rest within {seconds:.0f} s")
+    while True:
         before = cpu_seconds(root)
         time.sleep(1.0)
-        quiet = quiet + 1 if cpu_seconds(root) - before <= QUIET_SHARE else 0
+        if cpu_seconds(root) - before <= QUIET_SHARE:
+            return
+        if time.monotonic() > until:
+            raise BenchError(f"the relay does not come to rest within {seconds:.0f} s")
 
 
 def _show(runs: dict[str, list[Figures]], asked: list[Asked]) -> None:
     table = Table(title="Throughput with a long log, 4 KiB messages, 20 sessions, connections kept")
     table.add_column("relay")
-    for name in ("delivered/s", "CPU s per 1,000", "against no panel, by round"):
+    for name in ("delivered/s", "CPU s per 1,000", "peak MiB", "against no panel, by round"):
         table.add_column(name, justify="right")
     for kind, figures in runs.items():
         table.add_row(
             kind,
             f"{median(one.delivered_rate for one in figures):,.0f}",
             f"{median(one.cpu_per_thousand for one in figures):.3f}",
-            " ".join(f"{one:.3f}" for one in _ratios(runs, kind)) if kind != OFF else "",
+            f"{max(one.peak_memory for one in figures) / MIB:.0f}",
+            " ".join(f"{one:.2f}" for one in _ratios(runs, kind)) if kind != OFF else "",
         )
     console.print(table)
     table = Table(title="Pages while mail flows, milliseconds")
@@ -233,8 +241,8 @@ def _arguments() -> argparse.Namespace:
     add = parser.add_argument
     add("--quick", action="store_true", help="a short log and one round: does it run at all?")
     add("--log", type=int, help="messages in the log (1000000)")
-    add("--rounds", type=int, help="rounds (5)")
-    add("--messages", type=int, help="4 KiB messages of each run (40000)")
+    add("--rounds", type=int, help="rounds (12)")
+    add("--messages", type=int, help="4 KiB messages of each run (10000)")
     add("--rate", type=float, default=2.0, help="pages asked for a second (2)")
     add("--json", type=Path, metavar="FILE", help="write everything measured there, too")
     add("--directory", type=Path, default=Path("/var/tmp"), help="on the disk to use (/var/tmp)")
@@ -242,8 +250,8 @@ def _arguments() -> argparse.Namespace:
     add("--keep", action="store_true", help="keep the directory with spool and logs")
     options = parser.parse_args()
     options.log = options.log or (20_000 if options.quick else 1_000_000)
-    options.rounds = options.rounds or (1 if options.quick else 5)
-    options.messages = options.messages or (5000 if options.quick else 40_000)
+    options.rounds = options.rounds or (2 if options.quick else 12)
+    options.messages = options.messages or (3000 if options.quick else 10_000)
     return options
 
 
