@@ -11,9 +11,10 @@ from waypost.control.templates import MailTemplate
 from waypost.faces.http.api.models_sending import Accepted, MessageToSend
 from waypost.faces.http.api.models_templates import TemplateToStore
 from waypost.faces.http.openapi import described_api
-from waypost.faces.http.openapi_reference import page
+from waypost.faces.http.openapi_reference import PROBLEMS, page
 
 DOCS: Final = Path(__file__).parents[2] / "docs"
+SOURCE: Final = Path(__file__).parents[2] / "src" / "waypost"
 
 
 def test_the_reference_is_the_description() -> None:
@@ -21,6 +22,14 @@ def test_the_reference_is_the_description() -> None:
     assert written == page(), (
         "write it anew: python -m waypost.faces.http.openapi_reference > docs/reference/http-api.md"
     )
+
+
+def test_every_type_of_a_problem_has_its_row() -> None:
+    source = "\n".join(one.read_text("utf-8") for one in (SOURCE / "faces" / "http").rglob("*.py"))
+    used = set(re.findall(r"problem_type\(\s*\"([a-z-]+)\"", source))
+    used |= set(re.findall(r"name = \d+, \"([a-z-]+)\"", source))
+    used |= {"not-now", "spool-unavailable"}  # chosen by a condition
+    assert used == set(PROBLEMS)
 
 
 def test_every_operation_is_described_whole() -> None:

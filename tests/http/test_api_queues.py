@@ -190,7 +190,7 @@ def test_the_relay_as_a_whole_and_its_limits(tmp_path: Path) -> None:
         assert status["listeners"][0]["kind"] == "submission"
         limits = (await viewer.get(f"{API}/limits")).json()
         assert limits["maximum_size"] == room.service.settings.maximum_size
-        assert limits["api"] == {"per_second": 50.0, "burst": 200}
+        assert limits["api"] == {"per_second": 200.0, "burst": 1000}
 
     in_room(tmp_path, work)
 

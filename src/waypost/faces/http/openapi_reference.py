@@ -33,11 +33,12 @@ that user's mail alone.
 - Times are UTC (RFC 3339), sizes bytes, durations seconds. Bodies are JSON (`application/json`) of
   at most 1 MiB; messages may be larger. A field that is not described is refused.
 - What goes wrong comes as `application/problem+json` (RFC 9457): `type` for programs, `detail` for
-  people, `errors` with the place of each fault. Types are `urn:waypost:problem:NAME`.
+  people, `errors` with the place of each fault. Types are `urn:waypost:problem:` and one of the
+  names [below](#problems), or `about:blank`: what the status says.
 - Lists come in pages: `items`, and `next`, which is the `cursor` of the following request; `null`
   ends the list.
-- `RateLimit` says how many requests are left. A key may make 50 a second, and 200 at once; beyond
-  that the answer is `429` with `Retry-After`.
+- `RateLimit` says how many requests are left. A key may make 200 a second, and 1,000 at once;
+  beyond that the answer is `429` with `Retry-After`.
 - Statuses that any request may have: `401` (no key, or none that is good), `403` (the key lacks the
   permission), `421` (a wrong `Host`), `422` (not of the described form), `429`, `500` (a fault of
   the relay; its log has the `id`), `503` (the spool cannot be asked now). Only further ones are
@@ -62,6 +63,47 @@ checks run at a time, each for 60 seconds at most. The commands on the relay's m
 everything.
 """
 
+PROBLEMS: Final = {
+    "busy": "503: as much of this is under way as may be at the same time",
+    "conflict": "409: it cannot be done as things stand",
+    "content-gone": "410: the content of a finished message is no longer kept",
+    "csrf": "403: the request lacks the token of its session",
+    "empty-filter": "422: an action would be for every message; say so with `all`",
+    "forbidden": "403: a key of one user asks for what tells of everybody",
+    "foreign-origin": "403: a page of another site has made the request",
+    "in-progress": "409: a request with this Idempotency-Key is under way",
+    "internal": "500: a fault of the relay; its log has the cause under `id`",
+    "invalid-message": "422: the parts make no message; `errors` says which",
+    "invalid-request": "422: the request is not of the described form; `errors` says where",
+    "invalid-rule": "422: the fault rule means nothing",
+    "invalid-template": "422: a template, or a variable of it, cannot be used so",
+    "invalid-webhook": "422: the webhook cannot be used so",
+    "key-reused": "422: the Idempotency-Key belongs to another request",
+    "link-invalid": "410: the one-time link is not good, or no longer",
+    "no-recipients": "422 or 503: no recipient was taken; `refused` says why",
+    "not-authenticated": "401: nobody is known to call",
+    "not-found": "404: there is no such thing, or no longer",
+    "not-now": "503: the message was refused for now; `reply` has the reply of SMTP",
+    "not-permitted": "403: the caller lacks a permission, or sees one user's mail alone",
+    "nothing-known": "422: nothing in the text can be explained",
+    "out-of-reach": "403: a check would connect to where it may not",
+    "plain-connection": "403: the connection is not encrypted, and comes from another machine",
+    "refused": "422: the message was refused; `reply` has the reply of SMTP",
+    "rule-not-changed": "409: the fault rule cannot be changed so",
+    "sender": "403: the sender address is not one of the key's user",
+    "spool-full": "507: the spool has no room",
+    "spool-unavailable": "503: the spool cannot be asked, or cannot store",
+    "timeout": "504: it has taken too long",
+    "too-large": "413: more bytes than may be; `maximum` says how many",
+    "too-many-messages": "429: the user has sent as many messages as may be in this time",
+    "too-many-pauses": "409: as many queues are paused as may be",
+    "too-many-requests": "429: the key has made as many requests as may be in this time",
+    "too-many-templates": "409: as many templates are kept as may be",
+    "unknown-host": "421: the name in `Host` is none of this server",
+    "unsupported-media-type": "415: the body is of a type that is not taken",
+}
+"""Names of types, with status and meaning; a test holds them against the code."""
+
 _COMMON: Final = frozenset({"401", "403", "421", "422", "429", "500", "503"})
 _LONGEST: Final = 100
 
@@ -79,6 +121,7 @@ def page() -> str:
         ]
         parts.append(f"## Requests: {tag['name']}\n\n{tag['description']}\n")
         parts += [_operation(*one) for one in operations]
+    parts.append(_problems())
     parts.append("## Forms\n")
     schemas: dict[str, Schema] = described["components"]["schemas"]
     parts += [
@@ -87,6 +130,15 @@ def page() -> str:
         if schemas[name].get("properties") and not name.startswith("Page_")
     ]
     return "\n".join(parts)
+
+
+def _problems() -> str:
+    lines = ["## Problems", "", "| name | status | meaning |", "| --- | --- | --- |"]
+    for name, told in PROBLEMS.items():
+        status, _, meaning = told.partition(": ")
+        lines.append(f"| `{name}` | {status} | {meaning} |")
+    lines.append("")
+    return "\n".join(lines)
 
 
 def _operation(method: str, path: str, operation: Schema) -> str:

@@ -28,9 +28,9 @@ MAXIMUM_CALLERS: Final = 10_000
 class ApiRate:
     """How much a caller may ask."""
 
-    per_second: float = 50.0
+    per_second: float = 200.0
     """In the long run."""
-    burst: int = 200
+    burst: int = 1000
     """At once."""
 
 
