@@ -74,7 +74,8 @@ class EventLog:
         self.identity = ""
         """Of this log, once open."""
         self.is_closed = False
-        self._moment = 0
+        self.moment = 0
+        """Rises with everything that happens."""
         self._waiting: set[Callable[[], None]] = set()
         self._alarm = False
         self._tail: deque[tuple[int, list[PlacedEvent]]] = deque()
@@ -132,7 +133,7 @@ class EventLog:
 
     async def read(self, after: Place, limit: int = BATCH) -> EventBatch:
         """The events behind a place, in order; of at most `limit` entries."""
-        moment = self._moment
+        moment = self.moment
         behind = after.number if after.index >= WHOLE else after.number - 1
         if self._tail_from <= behind <= self._tail_to:
             if behind == self._tail_to:
@@ -174,7 +175,7 @@ class EventLog:
     async def wait(self, read: EventBatch, longest: float = LOOK_SECONDS) -> None:
         """Return when there may be more than was read, when the log is closed, or after so many
         seconds."""
-        if not read.is_end or self._moment != read.moment or self.is_closed:
+        if not read.is_end or self.moment != read.moment or self.is_closed:
             return
         told = asyncio.Event()
         self.watch(told.set)
@@ -195,14 +196,14 @@ class EventLog:
 
     def wake(self) -> None:
         """The log has grown."""
-        self._moment += 1
+        self.moment += 1
         if self._waiting and not self._alarm:
             self._alarm = True
             self._clock.call_later(GATHER_SECONDS, self._wake)
 
     def _noticed(self, _message: NewMessage | QueuedMessage, _record: AttemptRecord | None) -> None:
         """On the way of every message, so it does next to nothing."""
-        self._moment += 1
+        self.moment += 1
         if self._waiting and not self._alarm:
             self._alarm = True
             self._clock.call_later(GATHER_SECONDS, self._wake)

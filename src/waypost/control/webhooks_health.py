@@ -48,6 +48,8 @@ class EndpointHealth:
             self.failures, self.failing_since = 0, None
             return ""
         self.failures += 1
+        if not is_given_up:
+            self.waiting += 1  # until the database has counted them
         if self.failing_since is None:
             self.failing_since = now
         if answer.status == GONE:

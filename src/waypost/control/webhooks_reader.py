@@ -12,6 +12,7 @@ from waypost.control.database import ControlDatabase
 from waypost.control.event_log import EventLog
 from waypost.control.event_log_documents import NO_LABELS, Labelled, Labels
 from waypost.control.event_log_places import PlacedEvent
+from waypost.control.webhooks_courtesy import Courtesy
 from waypost.control.webhooks_endpoint import Endpoint
 from waypost.control.webhooks_stream import EventStream
 from waypost.delivery.chance import Chance
@@ -27,6 +28,7 @@ class Surroundings:
     clock: Clock
     chance: Chance
     labelled: Labelled | None
+    courtesy: Courtesy
     report: structlog.stdlib.BoundLogger
 
 
@@ -49,7 +51,7 @@ class EndpointReader:
                 why="retention removed them before the endpoint took them",
             )  # fmt: skip
         events = batch.events
-        labels = await self.labels(events) if self._wanted.tag else {}
+        labels = await self.labels(events)
         wanted = [
             one
             for one in events
@@ -57,7 +59,7 @@ class EndpointReader:
         ]
         if stream.replay is None:
             wanted = await self._without_known(wanted)
-        stream.add(wanted, batch.upto)
+        stream.add(wanted, batch.upto, labels)
         if batch.is_end and stream.last is not None:
             stream.last = min(stream.last, stream.read_to.number)
         return not batch.is_end

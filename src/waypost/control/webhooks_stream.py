@@ -8,9 +8,10 @@ after the other: nobody hears that a message was delivered before he hears that 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 
+from waypost.control.event_log_documents import Labels
 from waypost.control.event_log_places import Place, PlacedEvent
 from waypost.control.webhooks_store import Replay
 
@@ -30,6 +31,8 @@ class EventStream:
         """What is sent again; None for all that is new, which has no end."""
         self.last = replay.last if replay is not None else None
         """The entry that it ends with."""
+        self.labels: Mapping[int, Labels] = {}
+        """Of the messages of what was read last."""
         self._buffer: deque[PlacedEvent] = deque()
         self._unsettled: dict[Place, None] = {}
 
@@ -48,8 +51,11 @@ class EventStream:
         """Everything has ended."""
         return self.is_read and not self._unsettled
 
-    def add(self, events: Iterable[PlacedEvent], read_to: Place) -> None:
+    def add(
+        self, events: Iterable[PlacedEvent], read_to: Place, labels: Mapping[int, Labels]
+    ) -> None:
         """What was read, in order, and up to where."""
+        self.labels = labels
         replay = self.replay
         for one in events:
             if replay is None or (
@@ -72,10 +78,10 @@ class EventStream:
             passed.add(message)
         return None
 
-    def place(self, without: Place | None = None) -> Place:
-        """Everything up to here has ended, if that is true of `without`, too."""
+    def place(self, without: Container[Place] = ()) -> Place:
+        """Everything up to here has ended, if that is true of those, too."""
         for first in self._unsettled:
-            if first != without:
+            if first not in without:
                 return first.before
         return self.read_to
 

@@ -1,9 +1,8 @@
 """Sends events to one endpoint, for as long as it is enabled.
 
 Each endpoint has a worker of its own, so that none waits for another. A worker takes first what is
-to be tried again by now, then what is new, then what is sent again on request. What an attempt
-came to, and the place up to which all is done with, are one transaction; a crash before it sends
-the event again, under the same identifier.
+to be tried again by now, then what is new, then what is sent again on request. What attempts came
+to is kept by `webhooks_outcomes`.
 
 While an endpoint fails, events stay in the log, where they cost nothing, and only what waits is
 tried, by its schedule, and a new event now and then (`webhooks_health`). The first that is taken
@@ -15,22 +14,23 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from waypost.control import audit, webhooks_deliveries, webhooks_store
+from waypost.control import webhooks_deliveries, webhooks_store
 from waypost.control.event_log_documents import (
     NO_LABELS,
     event_payload,
     event_type,
     payload_bytes,
 )
-from waypost.control.event_log_places import BEGINNING, Place, PlacedEvent
+from waypost.control.event_log_places import BEGINNING, PlacedEvent
 from waypost.control.webhooks_client import Answer, Poster
 from waypost.control.webhooks_deliveries import Attempt, Delivery, DeliveryState
 from waypost.control.webhooks_endpoint import Endpoint
 from waypost.control.webhooks_health import GONE, EndpointHealth
+from waypost.control.webhooks_outcomes import FAULT_SECONDS, Outcome, OutcomeBook, move_all
 from waypost.control.webhooks_reader import EndpointReader, Surroundings
 from waypost.control.webhooks_schedule import next_attempt
 from waypost.control.webhooks_signing import signed_headers
@@ -39,12 +39,6 @@ from waypost.spool.contract import SpoolRefusal
 
 CONCURRENCY: Final = 4
 """Requests to one endpoint at the same time."""
-
-FAULT_SECONDS: Final = 5.0
-"""After the relay's own storage has failed."""
-
-TRIM_EVERY: Final = 500
-"""Deliveries between two looks for those that are too many."""
 
 SAVE_EVERY: Final = 1000
 """Entries of the log that were of no interest, after which the place is kept all the same."""
@@ -84,7 +78,7 @@ class EndpointWorker:
         self._stir = asyncio.Event()
         self._stopping = False
         self._next_due: float | None = 0.0
-        self._ended = 0
+        self._book = OutcomeBook(endpoint.id, shared, self._health, self._written)
 
     # --- the loop ---------------------------------------------------------------------------
 
@@ -117,6 +111,7 @@ class EndpointWorker:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await self._book.close()
         await self._save_place()
         await self._poster.close()
 
@@ -151,7 +146,7 @@ class EndpointWorker:
     async def _fill(self, now: float) -> bool:
         """Begin as much as there is room for; whether anything moved."""
         room = CONCURRENCY - len(self._tasks)
-        if room <= 0:
+        if room <= 0 or self._book.is_full:
             return False
         jobs: list[_Job] = []
         if self._next_due is not None and self._next_due <= now:
@@ -232,71 +227,50 @@ class EndpointWorker:
 
     def _end_of(self, task: asyncio.Task[None], job: _Job) -> None:
         self._tasks.discard(task)
-        self._under_way.discard(job.delivery.event)
         self._busy[job.delivery.message] -= 1
         if not self._busy[job.delivery.message]:
             del self._busy[job.delivery.message]
+        if task.cancelled() or task.exception() is not None:
+            self._under_way.discard(job.delivery.event)
         if not task.cancelled() and task.exception() is not None:
             self._shared.report.error("a webhook could not be sent", exc_info=task.exception())
         self._stir.set()
 
     async def _send(self, job: _Job) -> None:
+        await self._shared.courtesy.turn()
         delivery, one = job.delivery, job.event
         now = self._shared.clock.now()
         if one is None and delivery.log == self._shared.log.identity:
             one = await self._shared.log.event(delivery.place)
         if one is None:
             gone = Answer(None, 0.0, "the event is gone: retention has removed it")
-            await self._settle(job, now, gone, is_final=True)
+            self._settle(job, now, gone, is_final=True)
             return
-        labels = (await self._reader.labels((one,))).get(one.entry.identifier, NO_LABELS)
+        known = job.stream.labels if job.stream is not None else await self._reader.labels((one,))
+        labels = known.get(one.entry.identifier, NO_LABELS)
         body = payload_bytes(event_payload(one, labels))
         headers = signed_headers(self._endpoint.secrets(now), delivery.event, int(now), body)
         answer = await self._poster.post(self._endpoint.settings.url, body, headers)
-        await self._settle(job, now, answer, is_final=answer.status == GONE)
+        self._settle(job, now, answer, is_final=answer.status == GONE)
 
-    async def _settle(self, job: _Job, at: float, answer: Answer, *, is_final: bool) -> None:
-        """Keep what an attempt came to. A storage that fails is asked again: nobody else knows."""
+    def _settle(self, job: _Job, at: float, answer: Answer, *, is_final: bool) -> None:
+        """What an attempt came to goes into the book."""
         now = self._shared.clock.now()
         settled = self._after(job.delivery, now, answer, is_final=is_final)
-        health = self._health
-        is_back = answer.is_taken and health.is_failing
-        reason = health.judge(answer, now, is_given_up=settled.state is DeliveryState.FAILED)
+        is_back = answer.is_taken and self._health.is_failing
+        is_given_up = settled.state is DeliveryState.FAILED
+        reason = self._health.judge(answer, now, is_given_up=is_given_up)
         if self._stopping:
             reason = ""  # it is being changed, or disabled already
         attempt = Attempt(at, answer.status, answer.seconds, answer.error, answer.text)
-        stream = job.stream
-        place = stream.place(without=settled.place) if stream is not None else None
-        failures, failing_since = health.failures, health.failing_since
-        self._ended += 1
-        trims = self._ended % TRIM_EVERY == 0
-
-        def work(connection: sqlite3.Connection) -> tuple[int, float | None]:
-            webhooks_deliveries.write_attempt(connection, settled, attempt)
-            webhooks_store.set_health(connection, settled.webhook, failures, failing_since)
-            if stream is not None and place is not None and place > stream.saved:
-                self._move(connection, stream, place)
-            if is_back:
-                webhooks_deliveries.hasten(connection, settled.webhook, now)
-            if trims:
-                webhooks_deliveries.trim(connection, settled.webhook)
-            if reason:
-                webhooks_store.disable(connection, settled.webhook, reason)
-                audit.append(connection, now, "", "webhook disabled", settled.webhook, reason)
-            return webhooks_deliveries.waiting(connection, settled.webhook)
-
-        while True:
-            try:
-                health.waiting, self._next_due = await self._shared.database.run(work)
-                break
-            except sqlite3.Error as fault:
-                self._shared.report.error("a webhook's outcome is not kept yet", why=str(fault))
-                await self._shared.clock.sleep(FAULT_SECONDS)
-        if stream is not None and place is not None:
-            stream.settled(settled.place)
-            stream.saved = max(stream.saved, place)
+        self._book.add(Outcome(settled, attempt, job.stream, now, is_back, reason))
         if reason:
             self._disable(reason)
+
+    def _written(self, outcomes: Sequence[Outcome], next_due: float | None) -> None:
+        self._next_due = next_due
+        self._under_way.difference_update(one.delivery.event for one in outcomes)
+        self._stir.set()
 
     def _disable(self, reason: str) -> None:
         self._stopping = True
@@ -318,13 +292,6 @@ class EndpointWorker:
 
     # --- places -----------------------------------------------------------------------------
 
-    def _move(self, connection: sqlite3.Connection, stream: EventStream, place: Place) -> None:
-        if stream.replay is not None:
-            webhooks_store.move_replay(connection, stream.replay.id, place)
-        else:
-            log = self._shared.log.identity
-            webhooks_store.move(connection, self._endpoint.id, log, place)
-
     async def _save_place(self) -> None:
         """Keep how far all have come."""
         behind = [(one, one.place()) for one in self._streams if one.place() > one.saved]
@@ -332,8 +299,7 @@ class EndpointWorker:
             return
 
         def work(connection: sqlite3.Connection) -> None:
-            for stream, place in behind:
-                self._move(connection, stream, place)
+            move_all(connection, self._endpoint.id, self._shared.log.identity, behind)
 
         try:
             await self._shared.database.run(work)
