@@ -185,3 +185,19 @@ def test_no_field_brings_anything_into_the_page(tmp_path: Path) -> None:
             assert faults_of(answer.text) == []
 
     in_room(tmp_path, test)
+
+
+def test_many_addresses_of_a_file_are_all_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def test(room: WebRoom) -> None:
+        monkeypatch.setattr(suppressions, "TOGETHER", 7)
+        admin = await room.person()
+        content = "".join(f"user{number:02}@there.example\n" for number in range(50))
+        await admin.post(
+            "/suppressions/import", data={"csrf": csrf_of(admin)},
+            files={"file": ("list.csv", content.encode())},
+        )  # fmt: skip
+        assert len(await listed(room)) == 50
+
+    in_room(tmp_path, test)

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Annotated, Final
 
@@ -114,12 +115,15 @@ async def stream(
         listeners.count += 1
         try:
             yield "retry: 5000\n\n"
-            async for events, skipped in _parcels(room.administration, room.clock, wanted):
-                if not events and not skipped:
-                    yield ": still here\n\n"
-                    continue
-                html = rendered(request, "log_rows.html", caller, events=events, skipped=skipped)
-                yield f"event: rows\ndata: {json.dumps(html)}\n\n"
+            async with aclosing(_parcels(room.administration, room.clock, wanted)) as parcels:
+                async for events, skipped in parcels:
+                    if not events and not skipped:
+                        yield ": still here\n\n"
+                        continue
+                    html = rendered(
+                        request, "log_rows.html", caller, events=events, skipped=skipped
+                    )
+                    yield f"event: rows\ndata: {json.dumps(html)}\n\n"
         finally:
             listeners.count -= 1
 
@@ -142,7 +146,7 @@ def _listeners(request: Request) -> _Listeners:
 
 async def _parcels(
     administration: Administration, clock: Clock, wanted: LogFilter
-) -> AsyncIterator[tuple[list[Event], int]]:
+) -> AsyncGenerator[tuple[list[Event], int], None]:
     """Events, newest first, with how many were left out; an empty parcel now and then."""
     with administration.following() as follower:
         while True:

@@ -13,6 +13,7 @@ function keep(part) {
   const every = Math.max(2, Number(part.dataset.seconds) || 5);
   let wait = every;
   let timer = 0;
+  let note = null;
 
   const later = () => {
     clearTimeout(timer);
@@ -28,11 +29,12 @@ function keep(part) {
       const busy = part.contains(document.activeElement) || part.matches(":has(dialog[open])") ||
         !(getSelection()?.isCollapsed ?? true) && part.contains(getSelection().anchorNode);
       if (!busy) replace(part, text);
-      part.removeAttribute("data-stale");
+      note?.remove();
+      note = null;
       wait = every;
     } catch {
       // The relay restarts, or the session has ended: ask less and less often.
-      part.dataset.stale = "";
+      if (!note) part.before(note = stale());
       wait = Math.min(LONGEST, wait * 2);
     }
     later();
@@ -42,6 +44,14 @@ function keep(part) {
     if (!document.hidden) refresh();
   });
   later();
+}
+
+function stale() {
+  const note = document.createElement("p");
+  note.className = "notice wait";
+  note.setAttribute("role", "status");
+  note.textContent = "What is shown is of before: the relay does not answer, or you are no longer logged in.";
+  return note;
 }
 
 function replace(part, text) {
