@@ -9,14 +9,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from search_world import SearchWorld, run, until
 
 from waypost.control import search_index
 from waypost.control.search_index import NAME, IndexReader, IndexWriter
-from waypost.control.search_words import CommonTrigrams, expression, trigrams_of, words_of
+from waypost.control.search_words import (
+    CommonTrigrams,
+    expression,
+    indexed_text,
+    trigrams_of,
+    words_of,
+)
 from waypost.spool.contract import MessageFilter, RecipientState
+from waypost.spool.search import SearchText
 
 QUEUED, HELD, DELIVERED = RecipientState.QUEUED, RecipientState.HELD, RecipientState.DELIVERED
 BOUNCED, EXPIRED = RecipientState.BOUNCED, RecipientState.EXPIRED
@@ -147,13 +154,15 @@ def test_nothing_that_is_written_has_a_meaning_of_its_own(tmp_path: Path, text: 
 
 
 @given(st.text(max_size=60))
+@example("\x00000")
 def test_an_expression_is_one_for_any_words(text: str) -> None:
     asked = expression(CommonTrigrams().rarest(words_of(text)))
     with closing(sqlite3.connect(":memory:")) as database:
         database.execute(
             "CREATE VIRTUAL TABLE t USING fts5(text, content='', detail=none, tokenize='trigram')"
         )
-        database.execute("INSERT INTO t(rowid, text) VALUES (1, ?)", (text.casefold(),))
+        whole = indexed_text(SearchText(1, text, ""))
+        database.execute("INSERT INTO t(rowid, text) VALUES (1, ?)", (whole,))
         if asked:
             found = database.execute("SELECT rowid FROM t WHERE t MATCH ?", (asked,)).fetchall()
             assert found == [(1,)], "a text has the trigrams of its words"

@@ -32,7 +32,7 @@ from waypost.spool.contract import MessageFilter, MessageRow, RecipientState, Sp
 BUDGET_SECONDS: Final = 0.06
 """After which no further part is looked at, when something was found."""
 
-EMPTY_SECONDS: Final = 0.25
+EMPTY_SECONDS: Final = 0.09
 """The same while nothing was."""
 
 PAGE: Final = 50
@@ -40,11 +40,14 @@ PAGE: Final = 50
 
 MAXIMUM_PAGE: Final = 500
 
-FIRST_DEPTH: Final = 1000
-"""Messages looked through in the first part; where nearly all are meant, that is enough."""
+FIRST_DEPTH: Final = 10_000
+"""Messages looked through in the first part: five milliseconds, where few of them are meant."""
 
-DEPTH: Final = 10_000
-"""Messages looked through in each further part: some ten milliseconds."""
+DEPTH: Final = 30_000
+"""In each further part."""
+
+STATE_DEPTH: Final = 2000
+"""Before the newest in a rare state are asked for: of a long queue, they may be most."""
 
 CANDIDATES: Final = 200
 """Messages compared at once."""
@@ -135,31 +138,42 @@ class Search:
         return hunt.page()
 
     async def _by_words(self, hunt: _Hunt, indexer: Indexer, asked: str) -> None:
+        # What is too new for the index and what is in it are looked at side by side: where the
+        # event loop is busy, each answer of a thread waits for its turn.
         indexed, opened = indexer.indexed, indexer.opened
-        await hunt.walk(indexed)
-        members = await hunt.members() if hunt.goes_on else None
-        limit = CANDIDATES if members is None else MEMBERS
+        below = min(hunt.before, indexed + 1)
+        _, members, found = await asyncio.gather(
+            hunt.walk(indexed),
+            hunt.members(below),
+            self._candidates(opened, asked, below, hunt.after, CANDIDATES),
+        )
         while hunt.goes_on:
-            try:
-                found = await self._in_thread(
-                    lambda: self._candidates(opened, asked, hunt.before, hunt.after, limit)
-                )
-            except sqlite3.DatabaseError:
+            if found is None:
                 indexer.damaged()
                 await hunt.walk(0)
                 return
             likely = [one for one in found.messages if members is None or one in members]
             await hunt.compare(likely, found.before)
+            if hunt.goes_on:
+                limit = CANDIDATES if members is None else MEMBERS
+                found = await self._candidates(opened, asked, hunt.before, hunt.after, limit)
 
-    def _candidates(
+    async def _candidates(
         self, opened: int, asked: str, before: int, after: int, limit: int
-    ) -> Candidates:
-        """In the reader's thread."""
-        assert self._reader is not None
-        if opened != self._opened:
-            self._reader.close()
-            self._opened = opened
-        return self._reader.candidates(asked, before, after, limit)
+    ) -> Candidates | None:
+        """From the index; None: it is damaged."""
+
+        def work() -> Candidates | None:
+            assert self._reader is not None
+            if opened != self._opened:
+                self._reader.close()
+                self._opened = opened
+            try:
+                return self._reader.candidates(asked, before, after, limit)
+            except sqlite3.DatabaseError:
+                return None
+
+        return await self._in_thread(work)
 
     async def _in_thread(self, work: Callable[[], _Result]) -> _Result:
         return await asyncio.get_running_loop().run_in_executor(self._pool, work)
@@ -229,18 +243,18 @@ class _Hunt:
         """Ask which messages are in these states, and compare them."""
         # The newest may all be in them, and the queue is not sorted by age.
         wanted = replace(self.wanted, before=self.before)
-        looked = await self._spool.look(wanted, FIRST_DEPTH)
+        looked = await self._spool.look(wanted, STATE_DEPTH)
         self._take(looked.rows)
         self.reach(looked.before)
         while self.goes_on:
             found = await self._spool.newest_in(self.wanted.states, self.before, CANDIDATES)
             await self.compare(found.messages, found.before)
 
-    async def members(self) -> frozenset[int] | None:
+    async def members(self, below: int) -> frozenset[int] | None:
         """All messages in the states asked for; None where they are not few."""
         if not self.wanted.states or not _RARE.issuperset(self.wanted.states):
             return None
-        found = await self._spool.newest_in(self.wanted.states, self.before, MEMBERS)
+        found = await self._spool.newest_in(self.wanted.states, below, MEMBERS)
         return frozenset(found.messages) if found.before is None else None
 
     async def compare(self, messages: Sequence[int], before: int | None) -> None:
