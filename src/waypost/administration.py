@@ -409,6 +409,17 @@ class Administration:
 
     # --- the log ----------------------------------------------------------------------------
 
+    async def changed_since(self, at: float, wanted: MessageFilter) -> list[MessageRow]:
+        """Of the messages to which something has happened since a time the latest `limit`, those
+        that the filter is for. None of them where the event log is not kept."""
+        wanted = _bounded(wanted)
+        after = await self._spool.entry_before(at)
+        latest = await self._spool.latest_messages(after, wanted.limit)
+        chosen = [one for one in latest if not wanted.identifiers or one in wanted.identifiers]
+        if not chosen:
+            return []
+        return await self.messages(replace(wanted, identifiers=tuple(chosen)))
+
     async def events_of(self, row: MessageRow) -> list[Event]:
         """What has happened to a message, in order."""
         addresses = {one.number: one.address for one in row.recipients}

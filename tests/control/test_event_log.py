@@ -11,6 +11,7 @@ from waypost.administration import Action
 from waypost.control.event_log import TAIL
 from waypost.control.event_log_documents import EventFilter, Labels, event_payload, payload_bytes
 from waypost.control.event_log_places import BEGINNING, OtherLog, Place
+from waypost.faces.control_requests import answer
 from waypost.spool.contract import MessageFilter
 
 
@@ -183,3 +184,26 @@ async def test_a_filter_takes_what_all_its_fields_say(world: EventWorld) -> None
     assert chosen(EventFilter(tag="receipt", user="other")) == [2]
     assert chosen(EventFilter(tag="else")) == []
     assert chosen(EventFilter(message=message)) == [0, 1]
+
+
+@in_world
+async def test_waypost_log_finds_an_old_message_that_was_delivered_just_now(
+    world: EventWorld,
+) -> None:
+    """Although newer messages fill its limit; see faces.control_requests."""
+    old = await world.accept("ann@there.example")
+    await world.passes(3600.0)
+    since = world.clock.now()
+    for _ in range(3):
+        await world.accept("bob@there.example")
+        await world.passes(1.0)
+    await world.attempt(old)
+
+    async def asked(**filter_: object) -> list[tuple[str, str]]:
+        request = {"do": "events", "filter": {"limit": 2, **filter_}, "since": since}
+        replies = [one async for one in answer(world.administration, request)]
+        return [(one["event"], one["to"][0]) for one in replies]
+
+    assert ("delivered", "ann@there.example") in await asked()
+    assert await asked(to="ann@there.example") == [("delivered", "ann@there.example")]
+    assert ("accepted", "ann@there.example") not in await asked()

@@ -180,8 +180,14 @@ async def _events(administration: Administration, request: Document) -> Replies:
 
 async def _past(administration: Administration, request: Document) -> list[Event]:
     since = request.get("since")
+    wanted = filter_of(request.get("filter", {}))
     events: list[Event] = []
-    for row in await administration.messages(filter_of(request.get("filter", {}))):
+    rows = {row.identifier: row for row in await administration.messages(wanted)}
+    if since is not None:
+        # An older message may have been delivered just now.
+        changed = await administration.changed_since(float(since), wanted)
+        rows |= {row.identifier: row for row in changed}
+    for row in rows.values():
         events += await administration.events_of(row)
     events.sort(key=lambda event: event.at)
     return [event for event in events if since is None or event.at >= float(since)]

@@ -84,6 +84,9 @@ class EventLogSpool(Protocol):
     async def entry_before(self, at: float) -> int:
         """The number behind which all entries stand that happened at a time or later; 0: all."""
 
+    async def latest_messages(self, after: int, limit: int) -> list[int]:
+        """The messages of the latest entries behind a number, each once, the latest first."""
+
     async def append_event(
         self, name: str, message: int, at: float, detail: str, number: int | None = None
     ) -> int:

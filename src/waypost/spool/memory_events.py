@@ -90,6 +90,15 @@ class MemoryEvents(ABC):
             return first - 1
         return self._durable.log[-1].number if self._durable.log else 0
 
+    async def latest_messages(self, after: int, limit: int) -> list[int]:
+        """The messages of the latest entries behind a number."""
+        found = {
+            entry.message: None
+            for entry in reversed(self._durable.log)
+            if entry.number > after and entry.message
+        }
+        return [*found][:limit]
+
     async def append_event(
         self, name: str, message: int, at: float, detail: str, number: int | None = None
     ) -> int:

@@ -105,6 +105,10 @@ class SqliteEvents(ABC):
         """The number behind which all entries stand that happened at a time or later."""
         return await self._ask(lambda c: entry_before(c, at))
 
+    async def latest_messages(self, after: int, limit: int) -> list[int]:
+        """The messages of the latest entries behind a number."""
+        return await self._ask(lambda c: latest_messages(c, after, limit))
+
     async def append_event(
         self, name: str, message: int, at: float, detail: str, number: int | None = None
     ) -> int:
@@ -180,6 +184,21 @@ def entry_before(connection: sqlite3.Connection, at: float) -> int:
         else:
             high = middle - 1
     return int(low)
+
+
+def latest_messages(connection: sqlite3.Connection, after: int, limit: int) -> list[int]:
+    """Each once, the latest first. Of a message with very many entries not all are passed over."""
+    found: dict[int, None] = {}
+    cursor = connection.execute(
+        "SELECT message FROM event WHERE id > ? AND message != 0 ORDER BY id DESC LIMIT ?",
+        (after, 100 * limit),
+    )
+    for (message,) in cursor:
+        found[message] = None
+        if len(found) >= limit:
+            break
+    cursor.close()
+    return [*found]
 
 
 MARGIN_SECONDS: Final = 60.0

@@ -223,6 +223,20 @@ async def test_a_place_in_the_log_is_found_by_time(world: World) -> None:
 
 
 @on_spool
+async def test_the_messages_to_which_something_has_happened_lately_are_found(
+    world: World,
+) -> None:
+    await world.spool.record_events(wanted=True)
+    first, second, third = [await append(world, received=float(n)) for n in range(3)]
+    await finish(world, first)
+    await world.spool.append_event("unsubscribed", 0, NOON, "{}")
+    assert await world.spool.latest_messages(0, 10) == [first, third, second]
+    assert await world.spool.latest_messages(0, 2) == [first, third]
+    assert await world.spool.latest_messages(3, 10) == [first]
+    assert await world.spool.latest_messages(5, 10) == []
+
+
+@on_spool
 async def test_messages_of_many_recipients_come_in_smaller_pieces(world: World) -> None:
     await world.spool.record_events(wanted=True)
     many = [f"r{number}@there.example" for number in range(3000)]
