@@ -8,7 +8,7 @@ import ssl
 from contextlib import suppress
 
 from broken_servers import DROP, HANG, Script, start_tls
-from cause_cases import HOST, STARTTLS, finds, good_tls
+from cause_cases import HOST, STARTTLS, finds, good_tls, offer
 from check_lab import CheckLab
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from made_certificates import context_of, issue
@@ -230,8 +230,10 @@ async def a_server_with_tls_1_1_from_the_first_byte(lab: CheckLab) -> Checked:
 
 @finds("tls.old_versions_allowed")
 async def a_server_with_every_version_of_tls(lab: CheckLab) -> Checked:
-    context = context_of(lab.folder, lab.certificate("mail.test", old_key=True))
-    return await with_certificate(lab, weak(context, "ALL:@SECLEVEL=0", ssl.TLSVersion.TLSv1_3))
+    context = context_of(lab.folder, lab.certificate("127.0.0.1", old_key=True))
+    every = weak(context, "ALL:@SECLEVEL=0", ssl.TLSVersion.TLSv1_3)
+    port = await lab.serve(Script(tls=every, implicit=True).with_(EHLO=offer("AUTH PLAIN")))
+    return await lab.check(f"smtps://127.0.0.1:{port}")
 
 
 @finds("tls.no_shared_cipher")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import ssl
+import warnings
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -181,3 +183,18 @@ def test_an_exchanger_that_refuses_starttls_still_takes_mail_in_the_clear(tmp_pa
     assert found.diagnosis.cause is not None
     assert found.diagnosis.cause.id == "tls.starttls_refused"
     assert statuses(found)["rcpt"] == "ok"
+
+
+def test_old_tls_is_no_matter_where_nobody_logs_in(tmp_path: Path) -> None:
+    """Between servers it is better than none."""
+
+    async def work(lab: CheckLab) -> Checked:
+        context = context_of(lab.folder, lab.certificate("127.0.0.1", old_key=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.set_ciphers("ALL:@SECLEVEL=0")
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        port = await lab.serve(Script(tls=context, implicit=True))
+        return await lab.check(f"smtps://127.0.0.1:{port}")
+
+    assert run(work, tmp_path).diagnosis.verdict == "ok"

@@ -19,12 +19,14 @@ OLD_SECONDS: Final = 2.0
 class OldVersions:
     """Whether the server makes old TLS as well: asked beside the walk, told when that is done.
 
-    On port 25 old TLS is better than none, which would be the choice there (RFC 7435).
+    It is asked where passwords go. Between servers old TLS is better than none, which would be the
+    choice there (RFC 7435).
     """
 
     def __init__(self, session: Session) -> None:
         self._task: asyncio.Task[ProbeConnection | None] | None = None
-        if session.tls and not session.server.is_exchanger and not session.server.hop.is_unix:
+        offered = session.capabilities is not None and session.capabilities.auth
+        if session.tls and offered and not session.server.hop.is_unix:
             self._task = asyncio.ensure_future(
                 second_look(session, old_versions_context(), OLD_SECONDS)
             )
