@@ -33,8 +33,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="there is no chromium on this machine"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    """No longer than a module: Playwright's loop runs in this thread, and tests of other folders
+    have loops of their own."""
     with sync_playwright() as playwright:
         made = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield made
@@ -66,7 +68,7 @@ def tab(browser: Browser) -> Iterator[Page]:
     assert complaints == []
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelRelay]:
     """A relay as `waypost serve` starts it, with nothing configured but where it listens."""
     made = PanelRelay(tmp_path_factory.mktemp("panel"))
@@ -74,7 +76,7 @@ def sandbox(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PanelRelay]:
     made.stop()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def known(browser: Browser, sandbox: PanelRelay) -> StorageState:
     """The cookies of the administrator."""
     complaints: list[str] = []
