@@ -8,7 +8,6 @@ configuration, 69 unreachable, 75 temporary failure.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import sys
 from typing import Any, Final
@@ -51,6 +50,8 @@ class LazyGroup(TyperGroup):
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Of an unknown command, the one that was probably meant."""
         if args and args[0] not in COMMANDS:
+            import difflib
+
             near = difflib.get_close_matches(args[0], COMMANDS, 1, 0.5)
             meant = f"did you mean {near[0]}?" if near else f"there are {', '.join(COMMANDS)}"
             ctx.fail(f"there is no command {args[0]!r}; {meant}")
