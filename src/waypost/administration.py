@@ -155,6 +155,7 @@ class QueueStatus:
     left_alone: tuple[DestinationView, ...]
     in_memory: int
     connections: int
+    pauses: tuple[Pause, ...] = ()
 
 
 class Administration:
@@ -304,6 +305,7 @@ class Administration:
             tuple(slots.left_alone(self._now())) if slots is not None else (),
             len(engine.in_flight()) if engine is not None else 0,
             slots.connections if slots is not None else 0,
+            self.pauses,
         )
 
     # --- to steer ---------------------------------------------------------------------------

@@ -31,6 +31,7 @@ def documents(place: Place, waiting: str, folder: Path) -> Iterator[tuple[str, A
         "suppress add x@example.org", "suppress list", "suppress remove x@example.org",
         f"queue hold {waiting} --dry-run", f"queue reroute {waiting} --dry-run",
         f"queue export {folder / 'out'}", f"queue export {folder / 'out'}",
+        "queue pause default", "queue status", "queue resume default",
         "user list", "user disable ann",
         "operator add ada --role admin", "operator list", "operator disable ada",
         "key add shop", "key list", "key revoke shop",

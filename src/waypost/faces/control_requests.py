@@ -14,6 +14,7 @@ from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final
 
 from waypost.administration import BATCH, Action, Administration, NoSuchMessage, NothingRuns
+from waypost.delivery.pauses import MAXIMUM_PAUSES, NoSuchQueue, TooManyPauses
 from waypost.delivery.verbosity import Level
 from waypost.faces import documents
 from waypost.faces.documents import Document
@@ -168,6 +169,23 @@ async def _routes(administration: Administration, request: Document) -> Replies:
     }
 
 
+async def _pause(administration: Administration, request: Document) -> Replies:
+    """Pause a queue, or resume it."""
+    route, destination = str(request.get("route")), str(request.get("destination") or "").lower()
+    try:
+        if request.get("do") == "pause":
+            by, reason = str(request.get("by"))[:100], str(request.get("reason") or "")[:500]
+            changed = await administration.pausing.pause(route, destination, by, reason)
+        else:
+            changed = await administration.pausing.resume(route, destination)
+    except NoSuchQueue as fault:
+        raise RequestFault(str(fault), CHECKED_BAD) from fault
+    except TooManyPauses as fault:
+        told = f"{MAXIMUM_PAUSES} queues are paused already; resume one, or pause a whole route"
+        raise RequestFault(told, CHECKED_BAD) from fault
+    yield {"changed": changed}
+
+
 async def _status(administration: Administration, _: Document) -> Replies:
     yield documents.status_document(await administration.status())
 
@@ -279,6 +297,8 @@ _HANDLERS: Final[dict[str, Callable[[Administration, Document], Replies]]] = {
     "select": _select,
     "change": _change,
     "routes": _routes,
+    "pause": _pause,
+    "resume": _pause,
     "status": _status,
     "events": _events,
     "follow": _follow,

@@ -11,6 +11,7 @@ from waypost.administration import (
     RoutedRecipient,
     Story,
 )
+from waypost.delivery.pauses import Pause
 from waypost.delivery.verbosity import Rule
 from waypost.message_events import Event
 from waypost.spool.contract import (
@@ -142,7 +143,19 @@ def status_document(status: QueueStatus) -> Document:
             }
             for one in status.left_alone
         ],
+        "paused": [pause_document(one) for one in status.pauses],
     }  # fmt: skip
+
+
+def pause_document(one: Pause) -> Document:
+    """A queue that nothing leaves."""
+    return {
+        "route": one.route,
+        "destination": one.destination or None,
+        "since": time_text(one.since),
+        "by": one.by,
+        "reason": one.reason,
+    }
 
 
 def event_document(event: Event) -> Document:

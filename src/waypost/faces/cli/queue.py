@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from waypost.faces.cli import queue_changes, queue_files
+from waypost.faces.cli import queue_changes, queue_files, queue_pauses
 from waypost.faces.cli.failure import WRONG_USAGE, fail, failures_shown
 from waypost.faces.cli.filters import (
     WAITING,
@@ -41,6 +41,7 @@ app = typer.Typer(
 )
 queue_changes.register(app)
 queue_files.register(app)
+queue_pauses.register(app)
 
 
 @app.command("list")
@@ -128,7 +129,7 @@ def show(
 def status(
     config: ConfigOption = None, spool: SpoolOption = None, json: JsonOption = False
 ) -> None:
-    """Count what there is, and tell which destinations are left alone and why."""
+    """Count what there is, and tell which destinations are left alone or paused, and why."""
     with failures_shown():
         with open_relay(config, spool) as relay:
             document = relay.ask("status")
@@ -163,5 +164,20 @@ def status(
                         shown(one["reason"], 100),
                     )
                     for one in document["left_alone"]
+                ],
+            )
+        if document["paused"]:
+            print_line()
+            print_table(
+                ("PAUSED", "ROUTE", "SINCE", "BY", "REASON"),
+                [
+                    (
+                        shown(one["destination"] or "all of the route", 60),
+                        shown(one["route"]),
+                        local_time(one["since"]),
+                        shown(one["by"], 40),
+                        shown(one["reason"], 100),
+                    )
+                    for one in document["paused"]
                 ],
             )

@@ -111,6 +111,13 @@ class Shards:
                 for name in ("bytes", "in_memory", "connections")
             },
             "left_alone": [place for one in every for place in one["left_alone"]],
+            "paused": list(
+                {
+                    (one["route"], one["destination"]): one
+                    for status in every
+                    for one in status["paused"]
+                }.values()
+            ),
         }
 
     def _about(self, do: str, arguments: Document) -> Document:
@@ -193,6 +200,8 @@ _MERGED: dict[str, Callable[[Shards, str, Document], Document]] = {
     "select": Shards._by_turns,
     "change": Shards._by_turns,
     "routes": Shards._by_turns,
+    "pause": Shards._first_of_each,
+    "resume": Shards._first_of_each,
     "status": Shards._status,
     "suppressions": Shards._suppressions,
     "suppress": Shards._in_each,

@@ -156,3 +156,4 @@ class Status(Told):
     in_memory: int
     connections: int
     left_alone: list[dict[str, Any]]
+    paused: list[PausedQueue]

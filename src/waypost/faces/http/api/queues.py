@@ -10,8 +10,8 @@ from starlette.responses import Response
 from waypost.administration import DestinationQueue
 from waypost.control.permissions import Permission
 from waypost.control.room import ControlRoom
-from waypost.delivery.pauses import MAXIMUM_PAUSES, NoSuchQueue, Pause, TooManyPauses
-from waypost.faces.documents import Document, time_text
+from waypost.delivery.pauses import MAXIMUM_PAUSES, NoSuchQueue, TooManyPauses
+from waypost.faces.documents import Document, pause_document, time_text
 from waypost.faces.http.api.models_queues import PauseRequest, Queues, QueueSteered
 from waypost.faces.http.api.status import see_all
 from waypost.faces.http.api_parts import (
@@ -60,7 +60,7 @@ async def list_queues(
     return answer(
         {
             "items": [_queue(one) for one in found],
-            "paused": [_paused(one) for one in room.administration.pauses],
+            "paused": [pause_document(one) for one in room.administration.pauses],
         }
     )
 
@@ -76,16 +76,6 @@ def _queue(one: DestinationQueue) -> Document:
         "next_due": time_text(waiting.next_due),
         "route": one.route,
         "wait": None if wait is None else {"text": wait.text, "until": time_text(wait.until)},
-    }
-
-
-def _paused(one: Pause) -> Document:
-    return {
-        "route": one.route,
-        "destination": one.destination or None,
-        "since": time_text(one.since),
-        "by": one.by,
-        "reason": one.reason,
     }
 
 
