@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from broken_servers import Script
 from cause_cases import STARTTLS, finds, good_tls, offer, with_sender
-from check_lab import CheckLab
+from check_lab import CheckLab, evidence
 
 from waypost.doctor.check.run import Checked
 
@@ -124,6 +124,22 @@ async def an_account_that_is_locked(lab: CheckLab) -> Checked:
 @finds("auth.account_locked")
 async def a_password_that_has_expired(lab: CheckLab) -> Checked:
     return await with_login(lab, b"535 5.7.8 Authentication failed: password expired\r\n")
+
+
+@finds("auth.token_refused")
+async def a_token_that_is_over(lab: CheckLab) -> Checked:
+    answers = {
+        "EHLO": offer("AUTH XOAUTH2"),
+        "AUTH": b"334 eyJzdGF0dXMiOiI0MDAifQ==\r\n",
+        "": b"535-5.7.8 Username and Password not accepted. For more information, go to\r\n"
+        b"535 5.7.8  https://support.google.com/mail/?p=BadCredentials a1 - gsmtp\r\n",
+    }
+    port = await lab.serve(Script(answers=answers))
+    checked = await lab.check(
+        f"smtp+plain://127.0.0.1:{port}", user="me@mail.test", mechanism="XOAUTH2"
+    )
+    assert '{"status":"400"}' in evidence(checked, "auth")
+    return checked
 
 
 @finds("auth.temporary_failure")

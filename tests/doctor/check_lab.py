@@ -97,11 +97,12 @@ class CheckLab:
         password: str = "secret word",
         seconds: float = SECONDS,
         mode: TlsMode | None = None,
+        mechanism: str | None = None,
         trust: bool = True,
         **settings: Any,
     ) -> Checked:
         """Check a target."""
-        credentials = Credentials(user, password) if user is not None else None
+        credentials = Credentials(user, password, mechanism) if user is not None else None
         subject = parse_subject(target, None, credentials)
         if isinstance(subject, ServerTarget):
             subject = with_port(subject, None, mode)

@@ -34,6 +34,7 @@ _WORDS: Final = MappingProxyType({
     "host": "the host", "domain": "the domain", "sender": "the sender",
     "sender_domain": "the sender's domain", "recipient": "the address",
     "open_port": "587 or 465",
+    "user": "the account that logs in",
     "nameserver": "the name servers of this machine (/etc/resolv.conf)",
     "alias_of": "the one that the alias leads to",
 })  # fmt: skip

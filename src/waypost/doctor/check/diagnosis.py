@@ -52,6 +52,8 @@ _WEAKER: Final = (("auth:not-offered", "tls:not-offered"),)
 """The first comes from the second: without TLS many servers offer no login."""
 
 
+_TRIAL: Final = "No sender was given, so a trial was made with one that may not fit: give --from. "
+
 _ON_THE_WAY: Final = frozenset({"tcp.timeout_filtered", "tcp.unreachable", "tcp.port25_blocked"})
 """What comes from the network between here and there; there is none to this very machine."""
 
@@ -103,10 +105,12 @@ def diagnose(steps: Sequence[Step], facts: Mapping[str, str] = NO_FACTS) -> Diag
     alternatives = [*first.others, *(one.cause.id for one in found)]
     near = is_loopback(known.get("address", ""))
     alternatives += [one for one in first.cause.instead if not (near and one in _ON_THE_WAY)]
+    tried = first.sign.reply is not None and not first.sign.given
+    trial = _TRIAL if tried and first.cause.id.startswith("policy.sender") else ""
     return Diagnosis(
         "fail" if first.fails else "warn",
         first.cause,
-        first.cause.fix_with(known),
+        trial + first.cause.fix_with(known),
         first.cause.command_with(known),
         _without(first.cause.id, alternatives),
     )
@@ -165,6 +169,8 @@ def _candidates(steps: Sequence[Step]) -> Iterable[_Candidate]:
                 continue
             assert sign.reply is not None, "the sign has what was said"
             names = causes_of_reply(sign.reply, sign.stage)
+            if sign.facts.get("token") and names[0] == "auth.bad_credentials":
+                names = ("auth.token_refused", *names)
             # A sender of ours tells little of senders; of this client it tells the same.
             fails = fails and (sign.given or not names[0].startswith(_OF_A_SENDER))
             yield _Candidate(cause(names[0]), sign, fails, number, place, names[1:])

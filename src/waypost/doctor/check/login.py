@@ -96,6 +96,9 @@ async def _exchange(
                 raise step.fail("protocol:malformed", **session.facts)
             return None
         answer = await ask(session, step, line, REDACTED)
+    told = getattr(mechanism, "server_error", "")
+    if told:  # what an error of a token comes as; it holds no secret (RFC 7628 3.2.2)
+        step.note(f"the server says of the token: {told}")
     if answer.code >= 400:
         return answer
     if answer.code != 235:
@@ -132,11 +135,16 @@ def _refused(
 
 def _sign_of(session: Session, failed: dict[str, Reply | None]) -> Sign:
     """Of several refusals the last that is about who logs in, else the last of all."""
+    from waypost.doctor.line_dialogue import WITH_A_TOKEN
+
     replies = [one for one in failed.values() if one is not None]
     if not replies:
         return Sign("protocol:malformed", "fail", session.facts)
     told = [one for one in replies if one.code not in _NOT_HAD] or replies
-    return Sign("reply", "fail", {}, told[-1], "auth", given=True)
+    credentials = session.server.hop.credentials
+    token = credentials is not None and credentials.mechanism in WITH_A_TOKEN
+    facts = {"token": "yes"} if token else {}
+    return Sign("reply", "fail", facts, told[-1], "auth", given=True)
 
 
 def _not_offered(session: Session, step: StepInProgress) -> CheckEnded:
