@@ -42,6 +42,7 @@ from waypost.relay.credentials import CredentialStore
 from waypost.relay.domain_keys import NAME as DOMAINS
 from waypost.relay.domain_keys import DomainKeys
 from waypost.relay.drop import Drop
+from waypost.relay.incoming import IncomingAuthentication, IncomingSettings
 from waypost.relay.intake import IntakeSettings
 from waypost.relay.listener import Listener, ListenerSettings
 from waypost.relay.outboxes import Outboxes, OutboxSettings
@@ -90,6 +91,7 @@ class ServiceSettings:
     recipients: RecipientSettings = RecipientSettings()
     intake: IntakeSettings | None = None
     engine: EngineSettings | None = None
+    incoming: IncomingSettings = IncomingSettings()
     signing_keys: tuple[SigningKey, ...] = ()
     """For DKIM, beside those of the domains that `waypost domain` knows."""
     maximum_size: int = ServerSettings("localhost").maximum_size
@@ -160,6 +162,13 @@ class Service:
             self.clock.now,
         )  # fmt: skip
         self.domain_keys = DomainKeys(settings.data / DOMAINS, self.clock.now, self.clock.monotonic)
+        self.incoming = (
+            IncomingAuthentication(
+                settings.hostname, self.resolver, enforce=settings.incoming.enforce
+            )
+            if settings.incoming.authenticate
+            else None
+        )
         self._signing_keys = settings.signing_keys
         self.signing = MessageSigning(
             self._all_signing_keys(), self.credentials.owned_senders, self._renewed_signing_keys
@@ -211,7 +220,7 @@ class Service:
                     recipients=recipients,
                     credentials=self.credentials,
                     intake=intake,
-                    signing=self.signing,
+                    head_source=self.incoming if one.kind == "relay" else self.signing,
                     tls_context=self.certificates.context,
                     nonce=_nonce,
                     clock=self.clock,

@@ -53,8 +53,9 @@ class Delivered:
 
 
 def taken_apart(content: bytes) -> Delivered:
-    """Our own Received field, and Message-ID and Date where they were added, from the rest."""
+    """Our own Received field, and what else was added, from the rest."""
     found = re.match(
+        rb"(?:Authentication-Results: relay\.example;[^\r]*(?:\r\n\t[^\r]*)*\r\n)?"
         rb"Received: from [^\r]*(?:\r\n\t[^\r]*)*\r\n"
         rb"(?:Message-ID: <[^>\r]+@relay\.example>\r\n)?(?:Date: [^\r]+\r\n)?",
         content,

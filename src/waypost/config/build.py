@@ -27,6 +27,7 @@ from waypost.outbox.worker import WorkerSettings
 from waypost.relay.access import AccessSettings, ListenerKind
 from waypost.relay.authentication import MECHANISMS
 from waypost.relay.certificates import CertificateFault, ServerCertificates
+from waypost.relay.incoming import IncomingSettings
 from waypost.relay.intake import IntakeSettings
 from waypost.relay.listener import ListenerSettings
 from waypost.relay.listener_address import ListenerAddress
@@ -153,6 +154,7 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
             )
             for one in settings.outbox
         ),
+        incoming=IncomingSettings(settings.incoming.authenticate, settings.incoming.enforce),
         signing_keys=tuple(signing_key(one) for one in settings.dkim),
         certificate=settings.tls.certificate,
         key=settings.tls.key,

@@ -16,6 +16,7 @@ from waypost.config.accepting import (
     TlsSection,
 )
 from waypost.config.delivering import DeliverySection, RouteSection, SpoolSection, TimeoutsSection
+from waypost.config.incoming import IncomingSection
 from waypost.config.kinds import (
     FilePath,
     HostName,
@@ -94,6 +95,7 @@ class Settings(Section):
     webhooks: WebhooksSection = WebhooksSection()
     access: AccessSection = AccessSection()
     limits: LimitsSection = LimitsSection()
+    incoming: IncomingSection = IncomingSection()
     recipients: RecipientsSection = RecipientsSection()
     content: ContentSection = ContentSection()
     spool: SpoolSection = SpoolSection()

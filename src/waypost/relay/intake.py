@@ -15,7 +15,7 @@ from waypost.delivery.engine import Engine
 from waypost.mail.headers import HeaderBlock, HeaderFault
 from waypost.mail.trace import message_id, received_field
 from waypost.relay.dates import DateSource
-from waypost.relay.signing import MessageSigning, SigningMessage
+from waypost.relay.head_fields import HeadFields, HeadSource
 from waypost.smtp.envelope import Envelope
 from waypost.smtp.reply import Reply, reply
 from waypost.spool.contract import BodyWriter, NewMessage, Spool, SpoolFull
@@ -60,13 +60,13 @@ class Intake:
         "_engine",
         "_envelope",
         "_head",
+        "_head_fields",
+        "_head_source",
         "_identifier",
         "_message_id",
         "_origin",
         "_past_head",
         "_settings",
-        "_signing",
-        "_signing_message",
         "_spool",
         "_subject",
         "finishing",
@@ -82,10 +82,10 @@ class Intake:
         dates: DateSource,
         envelope: Envelope,
         origin: Origin,
-        signing: MessageSigning | None = None,
+        head_source: HeadSource | None = None,
     ) -> None:
-        self._signing = signing if origin.submission else None
-        self._signing_message: SigningMessage | None = None
+        self._head_source = head_source
+        self._head_fields: HeadFields | None = None
         self._settings = settings
         self._spool = spool
         self._engine = engine
@@ -108,8 +108,8 @@ class Intake:
         """Content as it arrives."""
         if self._past_head:
             self.writer.write(data)
-            if self._signing_message is not None:
-                self._signing_message.body(data)
+            if self._head_fields is not None:
+                self._head_fields.body(data)
             return
         if self.refusal is not None:
             return
@@ -178,19 +178,26 @@ class Intake:
             added += b"\r\n"  # no header at all: what we add must not swallow the first line
         self._head.clear()
         self._past_head = True
-        if self._signing is not None:
-            self._begin_to_sign(self._signing, block, added, content, now)
+        if self._head_source is not None:
+            content = self._leave_room(self._head_source, block, added, content, now)
         self.writer.write(added + content)
 
-    def _begin_to_sign(
-        self, signing: MessageSigning, block: HeaderBlock, added: bytes, content: bytes, now: float
-    ) -> None:
-        """Leave room for the signatures, where there are to be some, and hash what is here."""
-        message = signing.begin(block, added, self._origin.user, now)
-        if message is not None:
-            self._signing_message = message
-            self.writer.reserve(message.length)
-            message.body(content[len(block.block) + 2 :])
+    def _leave_room(
+        self, source: HeadSource, block: HeaderBlock, added: bytes, content: bytes, now: float
+    ) -> bytes:
+        """Leave room for fields that need the body, and show them what is here; what to keep."""
+        origin = self._origin
+        fields = source.begin(
+            block, added, self._envelope, client=(origin.address, origin.hello_name),
+            user=origin.user, now=now,
+        )  # fmt: skip
+        if fields is None:
+            return content
+        self._head_fields = fields
+        self.writer.reserve(fields.room)
+        behind = content[len(block.block) :]
+        fields.body(behind[2:])
+        return fields.block + behind
 
     def _refuse(self, refusal: Reply) -> None:
         self.refusal = refusal
@@ -213,19 +220,20 @@ class Intake:
             done(self.refusal, "")
             return
         self.finishing = True
-        if self._signing_message is None:
+        head_fields = self._head_fields
+        if head_fields is None:
             self._append(done)
             return
 
-        def signed(fields: bytes | None) -> None:
-            if fields is None:
+        def known(fields: bytes | Reply) -> None:
+            if isinstance(fields, Reply):
                 self.writer.discard()
-                done(reply(451, "4.3.0", "The message could not be signed: try again later"), "")
+                done(fields, "")
                 return
-            self.writer.fill(fields)
+            self.writer.fill(head_fields.padded(fields) if self.writer.is_exact else fields)
             self._append(done)
 
-        self._signing_message.sign(signed)
+        head_fields.finish(known)
 
     def _append(self, done: Callable[[Reply | None, str], None]) -> None:
         engine = self._engine
@@ -258,4 +266,6 @@ class Intake:
 
     def discard(self) -> None:
         """The transaction ends without a message."""
+        if self._head_fields is not None:
+            self._head_fields.discard()
         self.writer.discard()

@@ -21,6 +21,7 @@ from waypost.net.deadlines import Deadlines
 from waypost.relay.access import AccessPolicy, ListenerKind
 from waypost.relay.credentials import CredentialStore
 from waypost.relay.dates import DateSource
+from waypost.relay.head_fields import HeadSource
 from waypost.relay.intake import IntakeSettings
 from waypost.relay.introduction import Introduction
 from waypost.relay.listener_address import ListenerAddress
@@ -28,7 +29,6 @@ from waypost.relay.peer_limits import PeerLimits
 from waypost.relay.recipient_policy import RecipientPolicy
 from waypost.relay.refusals import Refusal, RefusalWatcher
 from waypost.relay.session import Session
-from waypost.relay.signing import MessageSigning
 from waypost.smtp.reply import Reply, reply
 from waypost.smtp.server_settings import ServerSettings
 from waypost.spool.contract import Spool, SpoolFull
@@ -68,7 +68,7 @@ class Listener:
         recipients: RecipientPolicy,
         credentials: CredentialStore,
         intake: IntakeSettings,
-        signing: MessageSigning | None = None,
+        head_source: HeadSource | None = None,
         tls_context: Callable[[], ssl.SSLContext],
         nonce: Callable[[], str],
         clock: Clock,
@@ -80,7 +80,8 @@ class Listener:
         self.is_submission = settings.kind != "relay"
         self.server_settings = settings.server
         self.intake_settings = intake
-        self.signing = signing
+        self.head_source = head_source
+        """Adds what needs the whole message: our signatures, or what was found of others'."""
         self.spool = spool
         self.engine = engine
         self.access = access

@@ -352,7 +352,8 @@ class Session(FaultySession):
                 self._origin = origin
         self._intake = Intake(
             listener.intake_settings, listener.spool, listener.engine, listener.dates, envelope,
-            origin, listener.signing,
+            origin,
+            listener.head_source if listener.is_submission or not identity.may_relay else None,
         )  # fmt: skip
         protocol.accept()
 

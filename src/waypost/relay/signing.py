@@ -22,8 +22,12 @@ from waypost.delivery.routing import Patterns
 from waypost.mail.address import InvalidAddress, domain_to_ascii
 from waypost.mail.dkim import CannotSign, DkimSigner, PreparedSignature, RelaxedBodyHash
 from waypost.mail.headers import HeaderBlock
+from waypost.smtp.envelope import Envelope
+from waypost.smtp.reply import Reply, reply
 
 THREADS: Final = 2
+
+_CANNOT_SIGN: Final = reply(451, "4.3.0", "The message could not be signed: try again later")
 
 LONGEST_FROM: Final = 2000
 """Bytes of From that are looked at."""
@@ -72,12 +76,16 @@ class MessageSigning:
             self._pool.shutdown(wait=False)
 
     def begin(
-        self, block: HeaderBlock, added: bytes, user: str | None, now: float
+        self,
+        block: HeaderBlock,
+        added: bytes,
+        envelope: Envelope,  # noqa: ARG002 - signatures speak of the content alone
+        *,
+        client: tuple[str, str],  # noqa: ARG002
+        user: str | None,
+        now: float,
     ) -> SigningMessage | None:
-        """The signatures of a message with this header, to which `added` is put in front.
-
-        None: no key is for it. `now` in seconds since the epoch.
-        """
+        """The signatures of a message (head_fields.HeadSource); None where no key is for it."""
         if (renewed := self._renewed()) is not None:
             self.use(renewed)
         if not self._exact:
@@ -92,7 +100,7 @@ class MessageSigning:
             return None
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, "waypost-signing")
-        return SigningMessage(prepared, self._pool)
+        return SigningMessage(prepared, block.block, self._pool)
 
     def _signers(self, block: HeaderBlock, user: str | None) -> tuple[DkimSigner, ...]:
         if not block.has(b"from"):
@@ -121,37 +129,46 @@ class MessageSigning:
 
 
 class SigningMessage:
-    """One message on its way in, that is to be signed."""
+    """One message on its way in, that is to be signed (head_fields.HeadFields)."""
 
-    __slots__ = ("_body", "_pool", "_prepared", "length")
+    __slots__ = ("_body", "_pool", "_prepared", "block", "room")
 
-    def __init__(self, prepared: Sequence[PreparedSignature], pool: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, prepared: Sequence[PreparedSignature], block: bytes, pool: ThreadPoolExecutor
+    ) -> None:
+        self.block = block
         self._prepared = prepared
         self._pool = pool
         self._body = RelaxedBodyHash()
-        self.length = sum(one.length for one in prepared)
-        """Bytes of its signatures."""
+        self.room = sum(one.length for one in prepared)
+        """Bytes of its signatures, exactly."""
 
     def body(self, data: bytes) -> None:
         """More of what stands behind the header's empty line."""
         self._body.update(data)
 
-    def sign(self, done: Callable[[bytes | None], None]) -> None:
-        """The body is whole: `done` is called on the loop with the fields, or None for a failure
-        (which would be a fault of ours or of the key)."""
+    def padded(self, fields: bytes) -> bytes:
+        """They have the length that was foreseen."""
+        return fields
+
+    def discard(self) -> None:
+        """Nothing is under way that would have to end."""
+
+    def finish(self, done: Callable[[bytes | Reply], None]) -> None:
+        """Sign, in a thread. A failure would be a fault of ours or of the key."""
         loop = asyncio.get_running_loop()
         digest = self._body.digest()
 
         def ended(future: asyncio.Future[bytes]) -> None:
             if future.cancelled() or future.exception() is not None:
-                done(None)
+                done(_CANNOT_SIGN)
             else:
                 done(future.result())
 
         try:
             loop.run_in_executor(self._pool, self._fields, digest).add_done_callback(ended)
         except RuntimeError:  # the relay is stopping: nothing was answered, the client comes again
-            loop.call_soon(done, None)
+            loop.call_soon(done, _CANNOT_SIGN)
 
     def _fields(self, digest: bytes) -> bytes:
         """In a thread."""

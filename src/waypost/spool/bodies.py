@@ -178,8 +178,16 @@ class SpoolBodyWriter:
         if self._loop is not None:
             self._filled = data
         elif self.parts:  # not discarded meanwhile
-            assert len(data) == len(self.parts[0])
+            unused = len(self.parts[0]) - len(data)
+            assert unused >= 0, "more than there is room for"
+            self.size -= unused
+            self._budget.used -= unused
             self.parts[0] = data
+
+    @property
+    def is_exact(self) -> bool:
+        """The body is going into a file."""
+        return self.in_file
 
     def write(self, data: bytes) -> None:
         """Add bytes. What comes after a failure is counted and not kept."""

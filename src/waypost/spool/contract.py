@@ -130,7 +130,12 @@ class BodyWriter(Protocol):
         """Leave room for so many bytes, before anything is written; `fill` must follow."""
 
     def fill(self, data: bytes) -> None:
-        """What stands in the room that was left: exactly as many bytes. Before the append."""
+        """What stands in the room that was left, before the append: at most as many bytes, and
+        exactly as many where `is_exact`."""
+
+    @property
+    def is_exact(self) -> bool:
+        """What stands behind the room cannot move up any more."""
 
     def write(self, data: bytes) -> None:
         """Add bytes."""

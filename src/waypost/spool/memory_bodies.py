@@ -54,8 +54,14 @@ class MemoryBodyWriter:
     def fill(self, data: bytes) -> None:
         """What stands in it."""
         if self._parts:  # not discarded meanwhile
-            assert len(data) == len(self._parts[0])
+            assert len(data) <= len(self._parts[0])
+            self.size -= len(self._parts[0]) - len(data)
             self._parts[0] = data
+
+    @property
+    def is_exact(self) -> bool:
+        """Never: nothing is on a disk."""
+        return False
 
     def write(self, data: bytes) -> None:
         """Add bytes."""

@@ -1,0 +1,22 @@
+"""The section about mail from other servers: whether it is what it claims to be."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from waypost.config.kinds import Truth
+from waypost.config.section import Section, setting
+from waypost.relay.incoming import IncomingSettings
+
+_INCOMING: Final = IncomingSettings()
+
+
+class IncomingSection(Section):
+    """[incoming]: mail that comes to listeners of kind relay from who may not relay anywhere."""
+
+    authenticate: Truth = setting(
+        True, "Ask SPF, DKIM and DMARC, and write what they say into Authentication-Results."
+    )
+    enforce: Truth = setting(
+        _INCOMING.enforce, "Refuse what the domain in From asks to have rejected (DMARC)."
+    )
