@@ -25,7 +25,7 @@ from rich.table import Table
 from goals import Goal
 from load import Load, Sink, free_port, sink_in
 from panel_reader import Asked, Browser, Reader
-from panel_spool import Made, make_spool
+from panel_spool import Made, make_index, make_spool
 from processes import MIB, BenchError, cpu_seconds
 from relay import COMMAND, Waypost, WaypostStarter
 from table import show_goals
@@ -65,10 +65,11 @@ def main() -> int:
         console.print(f"{os.cpu_count()} cores, load before: {load}", highlight=False)
         begun = time.monotonic()
         sample = make_spool(directory / OFF / "spool", options.log, queued=0.05)
+        make_index(directory / OFF / "spool")
         for kind in (UNSEEN, WATCHED):
             shutil.copytree(directory / OFF, directory / kind)
         console.print(
-            f"{options.log:,} messages in the log, made in {time.monotonic() - begun:.0f} s",
+            f"{options.log:,} messages logged and indexed in {time.monotonic() - begun:.0f} s",
             style="dim", highlight=False,
         )  # fmt: skip
         with sink_in(directory) as sink:
@@ -108,13 +109,12 @@ def _measure(
         for kind in runs:
             panel = f"127.0.0.1:{ports[kind]}" if kind in ports else "off"
             starter = WaypostStarter(options.command)
-            relay = stack.enter_context(starter.run(directory / kind, sink.port, panel))
-            relays[kind] = LoadedRelay(relay, backlog)
+            started = stack.enter_context(starter.run(directory / kind, sink.port, panel))
+            relays[kind] = LoadedRelay(started, backlog)
         browser = Browser(ports[WATCHED])
         browser.log_in(options.command, directory / WATCHED)
         for kind in ports:
             _wait_for_index(directory / kind, 1200)
-            console.print(f"{kind}: the search index is made", style="dim", highlight=False)
         for relay in relays.values():
             _wait_until_quiet(relay.root)
             measure(relay, sink, Load(2000), 120)

@@ -84,7 +84,7 @@ class Browser:
         return Asked(kind, seconds, content.count(b"<tr data-id="), complete)
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; the next page opens a connection again."""
         self._connection.close()
 
 
@@ -103,6 +103,7 @@ class Reader:
 
     def start(self) -> None:
         """Begin."""
+        self._browser.close()  # an idle connection has been closed at the other end
         self._thread.start()
 
     def stop(self) -> list[Asked]:

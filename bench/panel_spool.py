@@ -15,7 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from waypost.control.search_index import NAME, IndexWriter
+from waypost.control.search_words import indexed_text
 from waypost.spool import sqlite_opening
+from waypost.spool.sqlite_search import search_texts
 
 NAMES = [
     "anna", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy", "karim",
@@ -77,6 +80,17 @@ def make_spool(directory: Path, messages: int, *, queued: float, seed: int = 5) 
         database.execute("COMMIT")
         database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return sample
+
+
+def make_index(directory: Path) -> None:
+    """Make the search index of a spool at once; a relay would take its time over it."""
+    writer = IndexWriter(directory / NAME)
+    after = writer.open()
+    with closing(sqlite3.connect(directory / "spool.sqlite", isolation_level=None)) as database:
+        while texts := search_texts(database, after, 2000):
+            after = texts[-1].message
+            writer.add([(one.message, indexed_text(one)) for one in texts], after)
+    writer.close(complete=True)
 
 
 def _rows(
