@@ -393,6 +393,18 @@ async def test_what_happened_in_a_time_can_be_sent_again(world: EventWorld) -> N
 
 
 @in_world
+async def test_a_replay_repeats_also_what_was_taken_a_moment_ago(world: EventWorld) -> None:
+    endpoint = await added(world)
+    began = world.clock.now()
+    await mail(world, 3)
+    while len(world.endpoints.sent) < 6:  # outcomes are written later
+        await world.clock.sleep(0.001)
+    await world.webhooks.replay(endpoint.id, began, world.clock.now() + 1.0)
+    await world.passes(5.0)
+    assert sorted(identities(world)) == sorted(2 * identities(world)[:6])
+
+
+@in_world
 async def test_an_event_that_retention_has_removed_is_given_up(world: EventWorld) -> None:
     world.endpoints.answer = answering(500)
     endpoint = await added(world)

@@ -65,14 +65,15 @@ class EventStream:
                 self._unsettled[one.place] = None
         self.read_to = read_to
 
-    def take(self, busy: Container[int]) -> PlacedEvent | None:
-        """The next event whose message is not among those under way."""
+    def take(self, busy: Container[int], under_way: Container[str]) -> PlacedEvent | None:
+        """The next event that is not under way already, nor anything of its message."""
         passed: set[int] = set()
         for index, one in enumerate(self._buffer):
             if index >= LOOK_AHEAD:
                 return None
             message = one.entry.identifier
-            if not message or (message not in busy and message not in passed):
+            is_free = not message or (message not in busy and message not in passed)
+            if is_free and one.identity not in under_way:
                 del self._buffer[index]
                 return one
             passed.add(message)

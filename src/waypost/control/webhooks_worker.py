@@ -197,13 +197,11 @@ class EndpointWorker:
                 moved = True
             while len(jobs) < room:
                 busy = set(self._busy) | {job.delivery.message for job in (*beside, *jobs)}
-                one = stream.take(busy)
+                under_way = self._under_way | {job.delivery.event for job in jobs}
+                one = stream.take(busy, under_way)
                 if one is None:
                     break
-                if one.identity not in self._under_way:
-                    jobs.append(self._job(one, stream))
-                else:
-                    stream.settled(one.place)  # it is being sent this very moment
+                jobs.append(self._job(one, stream))
         return jobs, moved
 
     def _job(self, one: PlacedEvent, stream: EventStream) -> _Job:
