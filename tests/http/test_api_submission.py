@@ -22,6 +22,7 @@ from waypost.faces.http import api_parts
 from waypost.spool.contract import MessageFilter, MessageRow, RecipientState, SpoolFull
 
 MESSAGES = "/api/v1/messages"
+WHOLE = f"{MESSAGES}?from=a@here.example&to=b@there.example"
 SIMPLE: dict[str, Any] = {
     "from": "shop@here.example", "to": ["ann@there.example"], "subject": "Hi", "text": "Hello",
 }  # fmt: skip
@@ -149,6 +150,34 @@ def test_a_whole_message_is_taken_as_it_is_with_its_line_ends_mended(tmp_path: P
     in_room(tmp_path, work)
 
 
+def test_a_whole_message_has_its_tags_and_its_time_beside_it(tmp_path: Path) -> None:
+    async def work(room: WebRoom) -> None:
+        person = await room.person(Role.OPERATOR)
+        answer = await person.post(
+            MESSAGES,
+            params={"from": "a@here.example", "to": ["b@there.example", "c@there.example"],
+                    "tag": ["x", "y"], "send_at": later(86400)},
+            content=b"Subject: a\r\n\r\nb\r\n", headers={"Content-Type": "message/rfc822"},
+        )  # fmt: skip
+        row = await row_of(room, answer)
+        assert [one.state for one in row.recipients] == [RecipientState.QUEUED] * 2
+        assert row.recipients[0].due_at > row.received_at + 86000
+        seen = (await person.get(f"{MESSAGES}/{answer.json()['id']}")).json()
+        assert (seen["tags"], seen["send_at"]) == (["x", "y"], answer.json()["send_at"])
+        assert (await person.get(MESSAGES, params={"tag": "y"})).json()["items"] == [
+            {**seen, "recipients": [
+                {name: value for name, value in one.items() if not name.startswith("waits_")}
+                for one in seen["recipients"]
+            ]}
+        ]  # fmt: skip
+        for beside in ({"tag": "x"}, {"from": "a@here.example"}, {"send_at": later(60)}):
+            mixed = await person.post(MESSAGES, params=beside, json=SIMPLE)
+            assert mixed.status_code == 422
+            assert "whole" in mixed.json()["detail"]
+
+    in_room(tmp_path, work)
+
+
 @pytest.mark.parametrize(
     ("raw", "body", "utf8"),
     [
@@ -218,7 +247,7 @@ def test_a_body_that_says_it_is_too_large_is_not_read(tmp_path: Path) -> None:
                 raise AssertionError("more was read than the first piece")
 
             answer = await client.post(
-                f"{MESSAGES}?from=a@here.example&to=b@there.example",
+                MESSAGES if kind == "application/json" else WHOLE,
                 content=unread(),
                 headers={"Content-Type": kind, "Content-Length": str(10**12)},
             )
@@ -252,7 +281,7 @@ def test_a_body_that_stops_coming_is_not_waited_for(
         monkeypatch.setattr(api_parts, "PIECE_SECONDS", 0.1)
         client = await room.key(Permission.SEND)
         answer = await client.post(
-            f"{MESSAGES}?from=a@here.example&to=b@there.example",
+            MESSAGES if kind == "application/json" else WHOLE,
             content=stalls(),
             headers={"Content-Type": kind},
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import inspect
 import subprocess
 import sys
@@ -47,8 +48,11 @@ def test_mail_is_sent_found_followed_and_steered(tmp_path: Path) -> None:
             await relay.pause("default", reason="test")
             accepted = await relay.send(**SIMPLE, tags=["t"], metadata={"order": "1"})
             raw = await relay.send_raw(
-                b"Subject: raw\n\nbody\n", from_="a@here.example", to=["b@there.example"]
-            )
+                b"Subject: raw\n\nbody\n", from_="a@here.example", to=["b@there.example"],
+                tags=["raw"], send_at=dt.datetime.now(dt.UTC) + dt.timedelta(days=1),
+            )  # fmt: skip
+            assert raw.send_at is not None
+            assert (await relay.message(raw.id)).tags == ["raw"]
             message = await relay.message(accepted.id)
             assert message.sender == "shop@here.example"
             assert message.recipients[0].state == "queued"

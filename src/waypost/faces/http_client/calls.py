@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 from urllib.parse import quote
 
@@ -81,11 +82,19 @@ def send(parts: Mapping[str, Any], key: str | None) -> Call[Accepted]:
 
 
 def send_raw(
-    content: bytes, sender: str, recipients: Sequence[str], key: str | None
+    content: bytes,
+    sender: str,
+    recipients: Sequence[str],
+    key: str | None,
+    tags: Sequence[str],
+    send_at: datetime | None,
 ) -> Call[Accepted]:
     """Submit a whole message with its envelope."""
+    params: dict[str, Any] = {"from": sender, "to": list(recipients), "tag": list(tags)}
+    if send_at is not None:
+        params["send_at"] = send_at.isoformat()
     return Call(
-        "POST", "/messages", _as(Accepted), {"from": sender, "to": list(recipients)}, content,
+        "POST", "/messages", _as(Accepted), params, content,
         {"Content-Type": "message/rfc822", **_key(key)}, repeatable=True,
     )  # fmt: skip
 

@@ -97,10 +97,17 @@ class Client:
         return self._do(calls.send(parts, idempotency_key))
 
     def send_raw(
-        self, content: bytes, *, from_: str, to: Sequence[str], idempotency_key: str | None = None
+        self,
+        content: bytes,
+        *,
+        from_: str,
+        to: Sequence[str],
+        tags: Sequence[str] = (),
+        send_at: datetime | None = None,
+        idempotency_key: str | None = None,
     ) -> Accepted:
-        """Submit a whole message with its envelope."""
-        return self._do(calls.send_raw(content, from_, to, idempotency_key))
+        """Submit a whole message with its envelope; `send_at` has a time zone."""
+        return self._do(calls.send_raw(content, from_, to, idempotency_key, tags, send_at))
 
     def message(self, name: str) -> Message:
         """A message, with what each recipient waits for."""

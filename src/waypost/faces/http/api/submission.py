@@ -8,13 +8,15 @@ ones are read as they come and never held in memory. Both take the way of every 
 from __future__ import annotations
 
 import asyncio
+import datetime as dt
 import hashlib
 from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Depends, Header, Query, Request
+from pydantic import AwareDatetime
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 
@@ -23,9 +25,11 @@ from waypost.control.room import ControlRoom
 from waypost.control.submissions import InProgress, KeyReused, Notes, Ticket
 from waypost.faces.documents import Document
 from waypost.faces.http.api.messages_explained import refusal_document
+from waypost.faces.http.api.models import Tag
 from waypost.faces.http.api.models_sending import Accepted, MessageToSend
 from waypost.faces.http.api.submission_compose import Ready, composed, whole
 from waypost.faces.http.api.submission_refusals import (
+    belongs_in_body,
     problem_of,
     reading_ended,
     refused_whole,
@@ -168,28 +172,32 @@ class _Submission:
         return self.answered
 
 
-@router.post(
-    "/messages",
-    status_code=202,
-    summary="Submit a message",
-    operation_id="sendMessage",
-    response_model=Accepted,
-    responses=refusals(*BODY_REFUSALS, 409, 507),
-    openapi_extra=_BODY,
-)
-async def send_message(
-    room: Room,
-    caller: Annotated[Caller, api_caller(Permission.SEND)],
-    request: Request,
-    idempotency_key: Annotated[
-        str | None,
-        Header(
-            min_length=1,
-            max_length=MAXIMUM_KEY,
-            description="Any word, new for each message. The same request with the same key has "
-            "the same answer for 24 hours and sends nothing again, whatever happened in between.",
-        ),
-    ] = None,
+@dataclass(frozen=True, slots=True)
+class _Beside:
+    """What stands beside a whole message, in headers and in the query."""
+
+    sender: str | None
+    recipients: list[str]
+    tags: list[str]
+    send_at: dt.datetime | None
+
+    @property
+    def names(self) -> list[str]:
+        """What is given of it."""
+        given = {
+            "Waypost-From": self.sender is not None, "Waypost-To": self.recipients,
+            "tag": self.tags, "send_at": self.send_at is not None,
+        }  # fmt: skip
+        return [name for name, is_given in given.items() if is_given]
+
+    def written(self) -> bytes:
+        """All of it, as a part of what a request is told apart by."""
+        at = None if self.send_at is None else self.send_at.timestamp()
+        told = repr((self.sender, self.recipients, self.tags, at))
+        return told.encode("utf-8", "surrogatepass")
+
+
+def _beside(
     waypost_from: Annotated[
         str | None, Header(max_length=1000, description="Of a whole message: who sends it.")
     ] = None,
@@ -207,6 +215,41 @@ async def send_message(
     to: Annotated[
         list[str] | None, Query(max_length=1000, description="In place of `Waypost-To`.")
     ] = None,
+    tag: Annotated[
+        list[Tag] | None, Query(max_length=10, description="Of a whole message: its tags.")
+    ] = None,
+    send_at: Annotated[
+        AwareDatetime | None,
+        Query(description="Of a whole message: no earlier than this, within 30 days."),
+    ] = None,
+) -> _Beside:
+    sender = waypost_from if waypost_from is not None else from_
+    return _Beside(sender, [*_split(waypost_to), *(to or ())], tag or [], send_at)
+
+
+@router.post(
+    "/messages",
+    status_code=202,
+    summary="Submit a message",
+    operation_id="sendMessage",
+    response_model=Accepted,
+    responses=refusals(*BODY_REFUSALS, 409, 507),
+    openapi_extra=_BODY,
+)
+async def send_message(
+    room: Room,
+    caller: Annotated[Caller, api_caller(Permission.SEND)],
+    request: Request,
+    beside: Annotated[_Beside, Depends(_beside)],
+    idempotency_key: Annotated[
+        str | None,
+        Header(
+            min_length=1,
+            max_length=MAXIMUM_KEY,
+            description="Any word, new for each message. The same request with the same key has "
+            "the same answer for 24 hours and sends nothing again, whatever happened in between.",
+        ),
+    ] = None,
 ) -> Response:
     """`202`: the message is on stable storage and will be delivered, or its sender told why not.
     Recipients that cannot be taken are in `refused`, each with the reply that SMTP would have
@@ -220,6 +263,8 @@ async def send_message(
     kind = content_type(request)
     if kind not in ("application/json", RAW):
         raise unsupported("application/json", RAW)
+    if kind != RAW and beside.names:
+        raise belongs_in_body(beside.names)
     with ExitStack() as stack:
         ticket = None
         if idempotency_key is not None:
@@ -229,9 +274,7 @@ async def send_message(
             except InProgress:
                 raise under_way() from None
         if kind == RAW:
-            sender = waypost_from if waypost_from is not None else from_
-            recipients = [*_split(waypost_to), *(to or ())]
-            return await _send_whole(room, caller, request, ticket, sender, recipients)
+            return await _send_whole(room, caller, request, ticket, beside)
         async with budget_of(request).reading(request, JSON_MESSAGE) as body:
             return await _send_parts(room, caller, request, ticket, body)
 
@@ -265,11 +308,10 @@ async def _send_whole(
     caller: Caller,
     request: Request,
     ticket: Ticket | None,
-    sender: str | None,
-    recipients: list[str],
+    beside: _Beside,
 ) -> Response:
-    ready = whole(sender, recipients)
-    digest = hashlib.sha256(repr((sender, recipients)).encode("utf-8", "surrogatepass"))
+    ready = whole(beside.sender, beside.recipients, beside.send_at, room.clock.now())
+    digest = hashlib.sha256(beside.written())
     submissions = room.service.submissions
     assert submissions is not None, "the service has started before the room"
     pieces = _pieces(request, submissions, digest)
@@ -288,7 +330,8 @@ async def _send_whole(
     if declared is not None and declared > submissions.maximum_size:
         raise too_large(submissions.maximum_size)
     _admit(room, caller, request, ready, declared or 0)
-    made = _Submission(room, caller, ready, pieces, Notes(), ticket, digest)
+    notes = Notes(tuple(dict.fromkeys(beside.tags)), send_at=ready.send_at)
+    made = _Submission(room, caller, ready, pieces, notes, ticket, digest)
     return answer(await made.submit(), 202)
 
 

@@ -50,7 +50,7 @@ class Ready:
 
 def composed(given: MessageToSend, parts: RenderedParts | None, now: float, hostname: str) -> Ready:
     """The message of its parts, those of a template among them. Raises Problem."""
-    send_at = _send_at(given, now)
+    send_at = _send_at(given.send_at, now)
     subject = parts.subject if parts else given.subject
     text = parts.text if parts else given.text
     html = parts.html if parts else given.html
@@ -95,10 +95,10 @@ def _several(given: str | list[str] | None) -> list[str] | None:
     return [given] if isinstance(given, str) else given
 
 
-def _send_at(given: MessageToSend, now: float) -> float | None:
-    if given.send_at is None:
+def _send_at(given: dt.datetime | None, now: float) -> float | None:
+    if given is None:
         return None
-    at = given.send_at.timestamp()
+    at = given.timestamp()
     if at > now + LONGEST_DELAY:
         raise invalid_message(
             "#/send_at", f"it is more than {LONGEST_DELAY / 86400:.0f} days away",
@@ -134,7 +134,9 @@ def _with_options(envelope: Envelope, given: MessageToSend, send_at: float | Non
     )
 
 
-def whole(sender: str | None, recipients: list[str]) -> Ready:
+def whole(
+    sender: str | None, recipients: list[str], send_at: dt.datetime | None, now: float
+) -> Ready:
     """The envelope of a message that comes whole. Raises Problem."""
     if sender is None or not recipients:
         missing = "Waypost-From" if sender is None else "Waypost-To"
@@ -154,7 +156,11 @@ def whole(sender: str | None, recipients: list[str]) -> Ready:
     reverse_path = _address("Waypost-From", sender)
     addresses = list(dict.fromkeys(_address("Waypost-To", one) for one in recipients))
     utf8 = not all(one.isascii() for one in (reverse_path, *addresses))
-    return Ready(Envelope(reverse_path, tuple(map(Recipient, addresses)), smtputf8=utf8))
+    at = _send_at(send_at, now)
+    envelope = Envelope(
+        reverse_path, tuple(map(Recipient, addresses)), smtputf8=utf8, hold_until=at
+    )
+    return Ready(envelope, send_at=at)
 
 
 def _address(where: str, given: str) -> str:

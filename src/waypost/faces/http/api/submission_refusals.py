@@ -79,6 +79,18 @@ def invalid_message(pointer: str, problem: str, advice: str) -> Problem:
     )
 
 
+def belongs_in_body(names: list[str]) -> Problem:
+    """What stands beside a whole message was given with one in parts."""
+    told = "it is for a message that comes whole; in JSON it is a field of the body"
+    return Problem(
+        422,
+        f"{', '.join(names)}: {told}",
+        title="The request is not of the described form",
+        type=problem_type("invalid-request"),
+        errors=[{"in": "query", "parameter": name, "detail": told} for name in names],
+    )
+
+
 def under_way() -> Problem:
     """The same key is in use just now."""
     return Problem(
