@@ -219,6 +219,10 @@ class Statistics:
         """What waits, by destination; otherwise as `counts`."""
         return self._census.queues()
 
+    async def counted_once(self, seconds: float) -> None:
+        """Wait until `counts` and `queues` are there, at most so long."""
+        await self._census.first(seconds)
+
     # --- counting ---------------------------------------------------------------------------
 
     def _tick(self) -> None:

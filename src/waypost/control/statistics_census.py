@@ -9,6 +9,7 @@ figure is some seconds old, and says so. Nobody has asked for LOOKING seconds: c
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable
 from typing import Final, TypeVar
 
@@ -78,6 +79,7 @@ class Census:
         self._task: asyncio.Task[None] | None = None
         self._counts: tuple[SpoolCounts, float] | None = None
         self._queues: tuple[Queues, float] | None = None
+        self._first = asyncio.Event()
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.statistics")
 
     def counts(self) -> Counted | None:
@@ -96,6 +98,13 @@ class Census:
         found, at = self._queues
         age = self._clock.monotonic() - at
         return Queues(found.queues, found.other, found.destinations, age)
+
+    async def first(self, seconds: float) -> None:
+        """Wait for the first figures, at most so long: a small spool has them at once."""
+        self._look()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._first.wait()
 
     async def close(self) -> None:
         """End what is under way."""
@@ -157,6 +166,7 @@ class Census:
             for one in (*found.queues, *([found.other] if found.other else ())):
                 oldest = _earlier(oldest, one.oldest if one.queued else None)
         self._counts = SpoolCounts.of(by_state, oldest, used), begun
+        self._first.set()
 
     async def _paced(self, question: Awaitable[_Result]) -> _Result:
         """The answer, and a pause by how long it took."""

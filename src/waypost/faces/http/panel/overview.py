@@ -38,6 +38,9 @@ GOOD_SECONDS: Final = 1.0
 
 SPANS: Final = (Span.HOUR, Span.DAY, Span.WEEK, Span.MONTH)
 
+FIRST_COUNT_SECONDS: Final = 0.1
+"""What a page that is opened first waits for the figures of the queue."""
+
 SHOWN: Final = 6
 """Destinations of each list, and routes of the chart."""
 
@@ -82,6 +85,8 @@ _FLOWS: Final = (
 @router.get("/")
 async def overview(request: Request, caller: Reader, span: Span = Span.DAY) -> HTMLResponse:
     """The page."""
+    room: ControlRoom = request.app.state.room
+    await room.statistics.counted_once(FIRST_COUNT_SECONDS)
     return _page(request, "overview.html", caller, span)
 
 
