@@ -32,7 +32,7 @@ from waypost.faces.http.panel import (
 )
 from waypost.faces.http.panel import webhooks as webhook_pages
 from waypost.faces.http.panel.pages import Panel
-from waypost.faces.http.problems import add_handlers
+from waypost.faces.http.problems import Unexpected, add_handlers
 from waypost.faces.http.security_application import secure
 
 
@@ -63,4 +63,5 @@ def create_application(room: ControlRoom, configuration: Configuration | None = 
     bound_api(application, room.clock.monotonic)
     add_handlers(application)
     secure(application, room)  # last: nothing comes before the perimeter
+    application.add_middleware(Unexpected)  # but what catches its own faults
     return application
