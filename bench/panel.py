@@ -242,8 +242,8 @@ def _arguments() -> argparse.Namespace:
     add("--quick", action="store_true", help="a short log and one round: does it run at all?")
     add("--log", type=int, help="messages in the log (1000000)")
     add("--rounds", type=int, help="rounds (12)")
-    add("--messages", type=int, help="4 KiB messages of each run (10000)")
-    add("--rate", type=float, default=2.0, help="pages asked for a second (2)")
+    add("--messages", type=int, help="4 KiB messages of each run (15000)")
+    add("--rate", type=float, default=1.0, help="pages asked for a second (1)")
     add("--json", type=Path, metavar="FILE", help="write everything measured there, too")
     add("--directory", type=Path, default=Path("/var/tmp"), help="on the disk to use (/var/tmp)")
     add("--command", type=Path, default=COMMAND, help="another `waypost`, to compare versions")
@@ -251,7 +251,7 @@ def _arguments() -> argparse.Namespace:
     options = parser.parse_args()
     options.log = options.log or (20_000 if options.quick else 1_000_000)
     options.rounds = options.rounds or (2 if options.quick else 12)
-    options.messages = options.messages or (3000 if options.quick else 10_000)
+    options.messages = options.messages or (3000 if options.quick else 15_000)
     return options
 
 

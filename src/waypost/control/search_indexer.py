@@ -1,8 +1,8 @@
 """The indexer: brings new messages into the search index, beside the work and slowly.
 
 It reads on from where it has come to, some hundred messages at a time, and pauses after each many
-times as long as that took: while mail flows it costs BUSY_SHARE of a processor at most, and when it
-is quiet it catches up. A message that becomes durable below one already indexed (its content took
+times as long as that took (SHARES): it keeps up while there is time left, takes next to nothing of
+a relay that works as hard as it can, and catches up when it is quiet. A message that becomes durable below one already indexed (its content took
 longer to arrive) is told by `take` and indexed on its own.
 
 Nothing depends on it but the speed of a search: what is not indexed yet is looked through.
@@ -33,12 +33,8 @@ BATCH: Final = 500
 
 BATCH_CHARACTERS: Final = 4 * 1024 * 1024
 
-BUSY_SHARE: Final = 0.02
-"""Of a processor, while BUSY messages a second or more are accepted."""
-
-QUIET_SHARE: Final = 0.25
-
-BUSY: Final = 50.0
+SHARES: Final = ((50.0, 0.25), (1000.0, 0.05), (float("inf"), 0.01))
+"""Which share of a processor it may take, below so many accepted messages a second."""
 
 LOOK_SECONDS: Final = 1.0
 """Between two looks for new messages."""
@@ -171,7 +167,7 @@ class Indexer:
             oldest = await self._spool.oldest()
             await self._in_thread(lambda: self._writer.prune(oldest or self.indexed + 1))
         took = self._clock.monotonic() - begun
-        share = BUSY_SHARE if rate >= BUSY else QUIET_SHARE
+        share = next(share for below, share in SHARES if rate < below)
         pause = took * (1 / share - 1)
         await self._clock.sleep(pause if self.is_behind else max(pause, LOOK_SECONDS))
 
