@@ -2,8 +2,9 @@
 
 It reads on from where it has come to, some hundred messages at a time, and pauses after each many
 times as long as that took (SHARES): it keeps up while there is time left, takes next to nothing of
-a relay that works as hard as it can, and catches up when it is quiet. A message that becomes durable below one already indexed (its content took
-longer to arrive) is told by `take` and indexed on its own.
+a relay that works as hard as it can, and catches up when it is quiet. A message that becomes
+durable below one already indexed (its content took longer to arrive) is told by `take` and indexed
+on its own.
 
 Nothing depends on it but the speed of a search: what is not indexed yet is looked through.
 """
