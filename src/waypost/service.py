@@ -153,7 +153,7 @@ class Service:
             RoutingTable(settings.routes),
             self.slots,
             opener,
-            Notices(settings.hostname, self.spool),
+            Notices(settings.hostname, self.spool, self._notice_signatures),
             chance,
             self.clock,
         )
@@ -288,6 +288,9 @@ class Service:
         self.signing.use(self._all_signing_keys())
         if self.certificates is not None:
             self.certificates.reload()
+
+    def _notice_signatures(self, content: bytes, now: float) -> bytes:
+        return self.signing.at_once(content, now)
 
     def _all_signing_keys(self) -> list[SigningKey]:
         return [*self._signing_keys, *self.domain_keys.signing_keys()]

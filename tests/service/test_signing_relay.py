@@ -11,9 +11,11 @@ import pytest
 
 from relay_process import RelayProcess, free_port, wait_for
 from sink import Sink
+from waypost.lab.simulated_peer import Fault
 from waypost.mail.dkim_keys import generate_key, key_pem
 from waypost.relay.domain_keys import NAME, DomainKeys, KeyState
 from waypost.smtp.framing import normalise_line_ends
+from waypost.smtp.reply import reply
 
 HEADER = (
     b"From: Ann <ann@example.com>\r\nTo: you@there.example\r\nSubject:  Two   spaces\r\n"
@@ -28,6 +30,7 @@ class SigningRelay:
         self.sink = Sink()
         self.port = free_port()
         self.public: dict[bytes, bytes] = {}
+        self._asked = 0
         folder.mkdir(parents=True, exist_ok=True)
         self.process = RelayProcess(folder, self._configuration())
         self.keys = DomainKeys(self.process.data / NAME, lambda: 1.0, lambda: 1.0)
@@ -47,6 +50,12 @@ class SigningRelay:
         self.keys.set_state(domain, selector, KeyState.ACTIVE)
         record = key.signer.record
         self.public[record.name.encode()] = record.value.encode()
+
+    def signs(self, domain: str) -> bool:
+        """Whether mail from there is signed by now."""
+        self._asked += 1
+        content = f"From: a@{domain}\r\n\r\nHi\r\n".encode()
+        return f"d={domain};".encode() in self.send(content, f"ask{self._asked}@there.example")
 
     def send(self, content: bytes, recipient: str) -> bytes:
         with smtplib.SMTP("127.0.0.1", self.port) as client:
@@ -156,3 +165,28 @@ def test_keys_of_the_configuration_sign_too(tmp_path: Path) -> None:
         assert b"d=firm.example; s=mail;" in content
     finally:
         relay.close()
+
+
+def test_its_own_bounces_are_signed_too(tmp_path: Path) -> None:
+    relay = SigningRelay(tmp_path)
+    refusing = Sink([Fault("rcpt", "reply", reply(550, "5.1.1", "No such user"))])
+    try:
+        relay.process.configure(
+            f'[[listener]]\naddress = "127.0.0.1:{relay.port}"\n'
+            '[[route]]\nname = "refused"\nmatch.recipients = ["gone.example"]\n'
+            f'via = "smtp+plain://127.0.0.1:{refusing.port}"\n'
+            f'[[route]]\nname = "out"\nvia = "smtp+plain://127.0.0.1:{relay.sink.port}"\n'
+        )
+        relay.process.reload()
+        relay.keys.add("relay.example")
+        relay.add_key("relay.example", "own", "rsa")
+        wait_for("the new key signs", lambda: relay.signs("relay.example"))
+        with smtplib.SMTP("127.0.0.1", relay.port) as client:
+            client.sendmail("ann@example.com", ["you@gone.example"], HEADER + b"Hi\r\n")
+        bounce = relay.sink.wait_for("ann@example.com")
+        assert bounce.envelope.reverse_path == ""
+        assert b"d=relay.example; s=own;" in bounce.content
+        assert relay.verdicts(bounce.content) == [True]
+    finally:
+        relay.close()
+        refusing.close()

@@ -7,6 +7,7 @@ neither can be without the other. A notice about a message from the null sender 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -50,6 +51,8 @@ class Notices:
 
     hostname: str
     spool: Spool
+    signatures: Callable[[bytes, float], bytes] = lambda _content, _now: b""
+    """Fields to put in front of a notice, of its content and the moment."""
 
     def wanted(
         self, message: QueuedMessage, record: AttemptRecord, route: Route | None, now: float
@@ -121,6 +124,7 @@ class Notices:
                 smtputf8=envelope.smtputf8,
             )
         )
+        content = self.signatures(content, now) + content
         body.write(content)
         notice = NewMessage(
             identifier=identifier,

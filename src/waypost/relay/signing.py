@@ -29,6 +29,8 @@ THREADS: Final = 2
 
 _CANNOT_SIGN: Final = reply(451, "4.3.0", "The message could not be signed: try again later")
 
+OWN_FIELDS: Final = 1000
+
 LONGEST_FROM: Final = 2000
 """Bytes of From that are looked at."""
 
@@ -101,6 +103,21 @@ class MessageSigning:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(THREADS, "waypost-signing")
         return SigningMessage(prepared, block.block, self._pool)
+
+    def at_once(self, content: bytes, now: float) -> bytes:
+        """The signatures of a small message of our own; b"" where no key is for it."""
+        block = HeaderBlock.scan(
+            content, maximum_size=len(content), maximum_fields=OWN_FIELDS, whole=True
+        )
+        signers = self._signers(block, None) if block is not None else ()
+        if block is None or not signers:
+            return b""
+        body = RelaxedBodyHash()
+        body.update(content[len(block.block) + 2 :])
+        digest = body.digest()
+        return b"".join(
+            PreparedSignature(one, block.block, timestamp=int(now)).field(digest) for one in signers
+        )
 
     def _signers(self, block: HeaderBlock, user: str | None) -> tuple[DkimSigner, ...]:
         if not block.has(b"from"):
