@@ -17,6 +17,7 @@ from typing import Final
 import structlog
 
 from waypost.administration import Administration
+from waypost.control.event_log_courtesy import Courtesy
 from waypost.control.event_log_places import (
     BEGINNING,
     WHOLE,
@@ -76,6 +77,8 @@ class EventLog:
         self.is_closed = False
         self.moment = 0
         """Rises with everything that happens."""
+        self.courtesy = Courtesy(clock, lambda: self.moment)
+        """Whoever tells of events asks it for a turn."""
         self._waiting: set[Callable[[], None]] = set()
         self._alarm = False
         self._tail: deque[tuple[int, list[PlacedEvent]]] = deque()

@@ -20,7 +20,6 @@ from waypost.control.database import ControlDatabase
 from waypost.control.event_log import EventLog
 from waypost.control.event_log_documents import TEST_TYPE, Labelled, moment_text, payload_bytes
 from waypost.control.webhooks_client import Answer, Poster
-from waypost.control.webhooks_courtesy import Courtesy
 from waypost.control.webhooks_deliveries import Delivery, DeliveryState
 from waypost.control.webhooks_endpoint import (
     MOST_ENDPOINTS,
@@ -71,7 +70,6 @@ class Webhooks:
         self.labelled = labelled
         """Knows tags and metadata; set before `open`."""
         self._random_bytes = random_bytes
-        self._courtesy = Courtesy(clock, lambda: log.moment)
         self._running: dict[str, _Running] = {}
         self._changing = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
@@ -234,8 +232,7 @@ class Webhooks:
         if not endpoint.settings.enabled or self._log.is_closed:
             return
         shared = Surroundings(
-            self._database, self._log, self._clock, self._chance, self.labelled, self._courtesy,
-            self._report,
+            self._database, self._log, self._clock, self._chance, self.labelled, self._report,
         )  # fmt: skip
         worker = EndpointWorker(endpoint, self._posters(), shared, self._disabled)
         task = asyncio.get_running_loop().create_task(worker.run())

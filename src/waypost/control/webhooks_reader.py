@@ -12,7 +12,6 @@ from waypost.control.database import ControlDatabase
 from waypost.control.event_log import EventLog
 from waypost.control.event_log_documents import NO_LABELS, Labelled, Labels
 from waypost.control.event_log_places import PlacedEvent
-from waypost.control.webhooks_courtesy import Courtesy
 from waypost.control.webhooks_endpoint import Endpoint
 from waypost.control.webhooks_stream import EventStream
 from waypost.delivery.chance import Chance
@@ -28,7 +27,6 @@ class Surroundings:
     clock: Clock
     chance: Chance
     labelled: Labelled | None
-    courtesy: Courtesy
     report: structlog.stdlib.BoundLogger
 
 

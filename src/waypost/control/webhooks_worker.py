@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from waypost.control import webhooks_deliveries, webhooks_store
+from waypost.control.event_log_courtesy import REQUEST_SPACING
 from waypost.control.event_log_documents import (
     NO_LABELS,
     event_payload,
@@ -235,7 +236,7 @@ class EndpointWorker:
         self._stir.set()
 
     async def _send(self, job: _Job) -> None:
-        await self._shared.courtesy.turn()
+        await self._shared.log.courtesy.turn(REQUEST_SPACING)
         delivery, one = job.delivery, job.event
         now = self._shared.clock.now()
         if one is None and delivery.log == self._shared.log.identity:

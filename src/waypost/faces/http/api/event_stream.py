@@ -16,6 +16,7 @@ from starlette.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from waypost.control.event_log import EventBatch, EventLog
+from waypost.control.event_log_courtesy import EVENT_SPACING
 from waypost.control.event_log_places import Place
 from waypost.faces.http.problems import Problem, problem_type
 from waypost.net.clock import Clock
@@ -75,6 +76,7 @@ class EventSource:
             for start in range(0, len(documents), PIECE):
                 yield "".join(map(_message, documents[start : start + PIECE]))
             self._place = batch.upto
+            await self._log.courtesy.turn(EVENT_SPACING * len(documents))
             if not documents and not batch.is_end:
                 # Those that were of no interest need not be looked at again either.
                 yield f"id: {self._place.text(self._log.identity)}\n\n"

@@ -1,4 +1,4 @@
-"""Mail goes first: requests of webhooks are spaced out while mail needs the loop, and only then."""
+"""Mail goes first: who tells of events waits while mail needs the loop, and only then."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import asyncio
 
 import pytest
 
-from waypost.control.webhooks_courtesy import LONG_TURN, SPACING_SECONDS, Courtesy
+from waypost.control.event_log_courtesy import LONG_TURN, Courtesy
 from waypost.net.clock import Timer
+
+SPACING = 0.04
 
 
 class LoopClock:
@@ -34,7 +36,7 @@ async def requests(clock: LoopClock, courtesy: Courtesy, count: int) -> float:
     """Seconds that so many take, one after the other."""
     begun = clock.time
     for _ in range(count):
-        await courtesy.turn()
+        await courtesy.turn(SPACING)
     return clock.time - begun
 
 
@@ -58,7 +60,7 @@ def test_requests_wait_while_mail_needs_the_loop(
         await requests(clock, courtesy, 10_000)
         took = await requests(clock, courtesy, 100)
         assert courtesy.is_busy == waits
-        assert took == pytest.approx(100 * (SPACING_SECONDS if waits else turn), rel=0.1)
+        assert took == pytest.approx(100 * (SPACING if waits else turn), rel=0.1)
 
     asyncio.run(story())
 
@@ -73,7 +75,7 @@ def test_all_endpoints_share_the_same_turns() -> None:
         for _ in range(25):
             await requests(clock, courtesy, 2)
             await requests(clock, courtesy, 2)
-        assert clock.time - begun == pytest.approx(100 * SPACING_SECONDS, rel=0.1)
+        assert clock.time - begun == pytest.approx(100 * SPACING, rel=0.1)
 
     asyncio.run(story())
 
@@ -91,7 +93,7 @@ def test_when_mail_has_passed_nothing_waits_any_more() -> None:
         nonlocal happened
         for _ in range(2000):
             happened += 10
-            await courtesy.turn()
+            await courtesy.turn(SPACING)
         assert courtesy.is_busy
         await requests(clock, courtesy, 50)
         assert not courtesy.is_busy

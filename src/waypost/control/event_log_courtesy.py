@@ -1,9 +1,10 @@
-"""Mail goes first: how webhooks leave the event loop to it while it is busy.
+"""Mail goes first: how those who tell of events leave the event loop to it while it is busy.
 
 A request of a webhook takes the loop longer than several messages do (1.2 to 2 ms, as measured),
-and webhooks can wait: the log remembers them. So while mail flows fast, or while it flows and a
-turn of the loop takes long, all endpoints together begin one request each SPACING_SECONDS, which is
-some 5 % of a processor. Else there is nothing to wait for.
+an event on a stream a fifth of a message (50 microseconds), and both can wait: the log remembers
+them. So while mail flows fast, or while it flows and a turn of the loop takes long, they take turns
+that are spaced out: all webhooks and streams together have some 5 % of a processor. Else there is
+nothing to wait for.
 """
 
 from __future__ import annotations
@@ -24,14 +25,18 @@ FAST_EVENTS: Final = 500.0
 
 WINDOW_SECONDS: Final = 0.5
 
-SPACING_SECONDS: Final = 0.04
+REQUEST_SPACING: Final = 0.04
+"""Seconds between the beginnings of two requests."""
+
+EVENT_SPACING: Final = 0.001
+"""Seconds for each event on a stream."""
 
 _WEIGHT: Final = 0.1
 """Of the latest turn in the mean."""
 
 
 class Courtesy:
-    """See the module. One for all endpoints."""
+    """See the module. One for all."""
 
     def __init__(self, clock: Clock, happened: Callable[[], int]) -> None:
         """`happened` counts what has happened to messages so far."""
@@ -43,8 +48,8 @@ class Courtesy:
         self._counted_at = clock.monotonic()
         self._next = 0.0
 
-    async def turn(self) -> None:
-        """Return when a request may begin."""
+    async def turn(self, spacing: float) -> None:
+        """Return when it may begin; the next one waits for `spacing` seconds."""
         begun = self._clock.monotonic()
         await self._clock.sleep(0)
         now = self._clock.monotonic()
@@ -52,7 +57,7 @@ class Courtesy:
         self._count(now)
         if self.is_busy:
             at = max(now, self._next)
-            self._next = at + SPACING_SECONDS
+            self._next = at + spacing
             await self._clock.sleep(at - now)
 
     @property
