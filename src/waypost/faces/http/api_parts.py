@@ -48,7 +48,7 @@ taken: Final[dict[str, type[BaseModel]]] = {}
 _Model = TypeVar("_Model", bound=BaseModel)
 
 
-def _room(request: Request) -> ControlRoom:
+async def _room(request: Request) -> ControlRoom:  # a plain one would take a thread each time
     room: ControlRoom = request.app.state.room
     return room
 

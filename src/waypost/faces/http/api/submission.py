@@ -197,7 +197,7 @@ class _Beside:
         return told.encode("utf-8", "surrogatepass")
 
 
-def _beside(
+async def _beside(
     waypost_from: Annotated[
         str | None, Header(max_length=1000, description="Of a whole message: who sends it.")
     ] = None,
