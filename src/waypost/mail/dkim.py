@@ -164,7 +164,7 @@ class PreparedSignature:
 
     def __init__(self, signer: DkimSigner, header: bytes, *, timestamp: int | None = None) -> None:
         self._signer = signer
-        names, self._hashed = _chosen(header)
+        names, self._hashed = chosen_fields(header)
         self._beginning = _beginning(signer, names, timestamp)
 
     @property
@@ -176,19 +176,19 @@ class PreparedSignature:
         """The field, with its CRLF. It computes for a while: an RSA key a quarter of a
         millisecond."""
         own = relaxed_field(b"dkim-signature", self._unsigned(body_hash).partition(b":")[2])
-        return self._written(body_hash, _signed(self._signer.key, self._hashed + own))
+        return self._written(body_hash, signed_value(self._signer.key, self._hashed + own))
 
     def _unsigned(self, body_hash: bytes) -> bytes:
         """The field up to the value of b=, which is empty while the field itself is hashed."""
         return self._beginning + base64.b64encode(body_hash) + b";\r\n\tb="
 
     def _written(self, body_hash: bytes, signature: bytes) -> bytes:
-        value = _in_lines(base64.b64encode(signature), first=len("\tb="))
+        value = in_lines(base64.b64encode(signature), first=len("\tb="))
         return self._unsigned(body_hash) + value + b"\r\n"
 
 
-def _chosen(header: bytes) -> tuple[list[bytes], bytes]:
-    """The names to sign, and their fields as they are hashed."""
+def chosen_fields(header: bytes, also: Sequence[bytes] = ()) -> tuple[list[bytes], bytes]:
+    """The names to sign, and their fields as they are hashed. Raises CannotSign."""
     present: dict[bytes, list[bytes]] = {}
     for found in _FIELD.finditer(header):
         name = found[1].lower().rstrip(b" \t")
@@ -197,7 +197,7 @@ def _chosen(header: bytes) -> tuple[list[bytes], bytes]:
         raise CannotSign("a message without From cannot be signed (RFC 6376 5.4)")
     names: list[bytes] = []
     hashed: list[bytes] = []
-    for name in (*OVERSIGNED, *SIGNED):
+    for name in (*OVERSIGNED, *SIGNED, *also):
         fields = present.get(name, [])
         if not fields and name not in OVERSIGNED:
             continue
@@ -216,7 +216,13 @@ def _beginning(signer: DkimSigner, names: Sequence[bytes], timestamp: int | None
         second += f" t={int(timestamp)};"
         if signer.lifetime is not None:
             second += f" x={int(timestamp) + signer.lifetime};"
-    lines = [b"DKIM-Signature: " + first.encode(), b"\t" + second.encode()]
+    lines = [b"DKIM-Signature: " + first.encode(), b"\t" + second.encode(), *named_lines(names)]
+    return b"\r\n".join([*lines, b"\tbh="])
+
+
+def named_lines(names: Sequence[bytes]) -> list[bytes]:
+    """h=, in lines."""
+    lines: list[bytes] = []
     line = b"\th="
     for at, name in enumerate(names):
         word = name + (b":" if at < len(names) - 1 else b";")
@@ -224,17 +230,17 @@ def _beginning(signer: DkimSigner, names: Sequence[bytes], timestamp: int | None
             lines.append(line)
             line = b"\t "
         line += word
-    lines += [line, b"\tbh="]
-    return b"\r\n".join(lines)
+    return [*lines, line]
 
 
-def _signed(key: PrivateKey, data: bytes) -> bytes:
+def signed_value(key: PrivateKey, data: bytes) -> bytes:
+    """The signature itself."""
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
     return key.sign(hashlib.sha256(data).digest())  # RFC 8463 3: PureEdDSA over the hash
 
 
-def _in_lines(encoded: bytes, first: int) -> bytes:
+def in_lines(encoded: bytes, first: int) -> bytes:
     """Base64 with folds, of which the first line is shorter by `first`."""
     lines = [encoded[: _LINE - first]]
     rest = encoded[_LINE - first :]

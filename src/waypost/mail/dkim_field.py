@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-from waypost.mail.tag_list import parse_tags
+from waypost.mail.tag_list import TagList, parse_tags
 
 ALGORITHMS: Final = frozenset({"rsa-sha256", "ed25519-sha256"})
 """RFC 8301 3.1 has taken rsa-sha1 away."""
@@ -75,38 +75,81 @@ def fields_of(header: bytes) -> list[Field]:
     ]
 
 
-def read_signature(field: Field) -> Signature:
-    """Read one. Raises MalformedSignature."""
+def tags_of(field: Field) -> TagList:
+    """Its tags. Raises MalformedSignature."""
     value = field.raw.partition(b":")[2]
     tags = parse_tags(value.decode("utf-8", "replace").replace("\r\n", ""))
     if tags.faults:
         raise MalformedSignature(tags.faults[0])
+    return tags
 
-    def needed(name: str) -> str:
-        text = tags.get(name)
-        if text is None:
-            raise MalformedSignature(f"it has no {name}=")
-        return text
 
-    if needed("v") != "1":
+def needed(tags: TagList, name: str) -> str:
+    """A tag that must be there. Raises MalformedSignature."""
+    text = tags.get(name)
+    if text is None:
+        raise MalformedSignature(f"it has no {name}=")
+    return text
+
+
+def read_signature(field: Field) -> Signature:
+    """Read a DKIM-Signature. Raises MalformedSignature."""
+    tags = tags_of(field)
+    if needed(tags, "v") != "1":
         raise MalformedSignature("its version is not 1")
-    algorithm = needed("a").lower()
+    signer = _signer(tags)
+    identity = tags.get("i") or f"@{signer.domain}"
+    of_identity = identity.rpartition("@")[2].lower()
+    if of_identity != signer.domain and not of_identity.endswith(f".{signer.domain}"):
+        raise MalformedSignature("its i= is not of its d=")
+    return _over_message(field, tags, signer, identity)
+
+
+def read_message_signature(field: Field) -> Signature:
+    """Read an ARC-Message-Signature (RFC 8617 4.1.2). Raises MalformedSignature."""
+    tags = tags_of(field)
+    return _over_message(field, tags, _signer(tags), "")
+
+
+def read_seal(field: Field) -> Signature:
+    """Read an ARC-Seal (RFC 8617 4.1.3). Raises MalformedSignature."""
+    tags = tags_of(field)
+    if tags.get("h") is not None or tags.get("bh") is not None:
+        raise MalformedSignature("a seal names no fields and no body")
+    signer = _signer(tags)
+    return Signature(
+        signer.domain, signer.selector, "", signer.algorithm, "relaxed", "relaxed", (), b"", None,
+        _base64(needed(tags, "b"), "b"), _number(tags.get("t"), "t"), None,
+        _without_value(field),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Signer:
+    algorithm: str
+    domain: str
+    selector: str
+
+
+def _signer(tags: TagList) -> _Signer:
+    algorithm = needed(tags, "a").lower()
     if algorithm not in ALGORITHMS:
         raise MalformedSignature(f"its algorithm {algorithm[:40]} is not known, or no longer good")
-    domain = needed("d").lower().rstrip(".")
-    selector = needed("s")
+    domain = needed(tags, "d").lower().rstrip(".")
+    selector = needed(tags, "s")
     for name, text in (("d", domain), ("s", selector)):
         if not _DOMAIN.fullmatch(text):
             raise MalformedSignature(f"its {name}= is no name")
-    identity = tags.get("i") or f"@{domain}"
-    of_identity = identity.rpartition("@")[2].lower()
-    if of_identity != domain and not of_identity.endswith(f".{domain}"):
-        raise MalformedSignature("its i= is not of its d=")
+    return _Signer(algorithm, domain, selector)
+
+
+def _over_message(field: Field, tags: TagList, signer: _Signer, identity: str) -> Signature:
+    """What a signature over header and body has beside its signer."""
     header_form, _, body_form = (tags.get("c") or "simple/simple").lower().partition("/")
     body_form = body_form or "simple"
     if not {header_form, body_form} <= {"simple", "relaxed"}:
         raise MalformedSignature("its c= is not known")
-    names = tuple(one.strip().lower().encode() for one in needed("h").split(":"))
+    names = tuple(one.strip().lower().encode() for one in needed(tags, "h").split(":"))
     if b"from" not in names:
         raise MalformedSignature("it does not cover From")
     if len(names) > MAXIMUM_NAMES:
@@ -118,11 +161,15 @@ def read_signature(field: Field) -> Signature:
     if signed_at is not None and expires_at is not None and expires_at < signed_at:
         raise MalformedSignature("it expires before it was made")
     return Signature(
-        domain, selector, identity, algorithm, header_form, body_form, names,
-        _base64(needed("bh"), "bh"), _number(tags.get("l"), "l"), _base64(needed("b"), "b"),
-        signed_at, expires_at,
-        field.raw[: field.raw.index(b":") + 1] + _VALUE_OF_B.sub(rb"\1", value, count=1),
+        signer.domain, signer.selector, identity, signer.algorithm, header_form, body_form, names,
+        _base64(needed(tags, "bh"), "bh"), _number(tags.get("l"), "l"),
+        _base64(needed(tags, "b"), "b"), signed_at, expires_at, _without_value(field),
     )  # fmt: skip
+
+
+def _without_value(field: Field) -> bytes:
+    name, colon, value = field.raw.partition(b":")
+    return name + colon + _VALUE_OF_B.sub(rb"\1", value, count=1)
 
 
 def _number(text: str | None, name: str) -> int | None:

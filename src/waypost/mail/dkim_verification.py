@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from waypost.mail.dkim_canonical import BodyHash, RelaxedBodyHash, SimpleBodyHash, canonical_field
-from waypost.mail.dkim_field import MalformedSignature, Signature, fields_of, read_signature
+from waypost.mail.dkim_field import Field, MalformedSignature, Signature, fields_of, read_signature
 from waypost.mail.tag_list import parse_tags
 
 MAXIMUM_SIGNATURES: Final = 8
@@ -112,37 +112,44 @@ class DkimVerification:
         """Of one of `pending`, with the texts at its `key_name`; `now` is seconds since 1970."""
         try:
             self._check(signature, records, now)
-        except _Refused as refused:
+        except Refused as refused:
             return _verdict(signature, refused.result, str(refused))
         return _verdict(signature, DkimResult.PASS, "")
 
     def _check(self, signature: Signature, records: Sequence[str], now: float) -> None:
         if signature.expires_at is not None and now > signature.expires_at:
-            raise _Refused(DkimResult.FAIL, "the signature has expired")
+            raise Refused(DkimResult.FAIL, "the signature has expired")
         if signature.signed_at is not None and signature.signed_at > now + CLOCK_SKEW:
-            raise _Refused(DkimResult.FAIL, "the signature is dated in the future")
+            raise Refused(DkimResult.FAIL, "the signature is dated in the future")
         if signature.body_length is not None:
-            raise _Refused(DkimResult.POLICY, "it may cover a part of the body only (l=)")
-        key = _key(signature, records)
+            raise Refused(DkimResult.POLICY, "it may cover a part of the body only (l=)")
         if self._digests[signature.body_form] != signature.body_hash:
-            raise _Refused(DkimResult.FAIL, "the body is not what was signed")
-        _check_signature(key, signature, self._signed_data(signature))
-
-    def _signed_data(self, signature: Signature) -> bytes:
-        """The fields as they were hashed (RFC 6376 3.7, 5.4.2)."""
-        left: dict[bytes, list[bytes]] = {}
-        for field in self._fields:
-            left.setdefault(field.name, []).append(field.raw)
-        pieces: list[bytes] = []
-        for name in signature.names:
-            raws = left.get(name)
-            if raws:
-                pieces.append(canonical_field(raws.pop(), signature.header_form) + b"\r\n")
-        pieces.append(canonical_field(signature.without_value, signature.header_form))
-        return b"".join(pieces)
+            raise Refused(DkimResult.FAIL, "the body is not what was signed")
+        check_value(signature, records, signed_fields(signature, self._fields))
 
 
-class _Refused(Exception):
+def signed_fields(signature: Signature, fields: Sequence[Field]) -> bytes:
+    """The fields as they were hashed (RFC 6376 3.7, 5.4.2)."""
+    left: dict[bytes, list[bytes]] = {}
+    for field in fields:
+        left.setdefault(field.name, []).append(field.raw)
+    pieces: list[bytes] = []
+    for name in signature.names:
+        raws = left.get(name)
+        if raws:
+            pieces.append(canonical_field(raws.pop(), signature.header_form) + b"\r\n")
+    pieces.append(canonical_field(signature.without_value, signature.header_form))
+    return b"".join(pieces)
+
+
+def check_value(signature: Signature, records: Sequence[str], data: bytes) -> None:
+    """Whether a signature is that of `data`, by the key that the records give. Raises Refused."""
+    _check_signature(_key(signature, records), signature, data)
+
+
+class Refused(Exception):
+    """Why a signature does not pass."""
+
     def __init__(self, result: DkimResult, reason: str) -> None:
         self.result = result
         super().__init__(reason)
@@ -185,9 +192,9 @@ def _key(
             continue
         data = "".join((tags.get("p") or "").split())
         if not data:
-            raise _Refused(DkimResult.PERMERROR, f"the key at {signature.key_name} is revoked")
+            raise Refused(DkimResult.PERMERROR, f"the key at {signature.key_name} is revoked")
         return _loaded(kind, data, signature.key_name)
-    raise _Refused(DkimResult.PERMERROR, why)
+    raise Refused(DkimResult.PERMERROR, why)
 
 
 def _loaded(kind: str, data: str, where: str) -> rsa.RSAPublicKey | ed25519.Ed25519PublicKey:
@@ -197,11 +204,11 @@ def _loaded(kind: str, data: str, where: str) -> rsa.RSAPublicKey | ed25519.Ed25
             return ed25519.Ed25519PublicKey.from_public_bytes(raw)
         key = load_der_public_key(raw)
     except (ValueError, UnsupportedAlgorithm) as fault:
-        raise _Refused(DkimResult.PERMERROR, f"the key at {where} cannot be read") from fault
+        raise Refused(DkimResult.PERMERROR, f"the key at {where} cannot be read") from fault
     if not isinstance(key, rsa.RSAPublicKey):
-        raise _Refused(DkimResult.PERMERROR, f"the key at {where} is of another kind")
+        raise Refused(DkimResult.PERMERROR, f"the key at {where} is of another kind")
     if not LEAST_RSA <= key.key_size <= LARGEST_RSA:
-        raise _Refused(
+        raise Refused(
             DkimResult.POLICY, f"the key at {where} has {key.key_size} bits; 1024 to 4096 count"
         )
     return key
@@ -216,4 +223,4 @@ def _check_signature(
         else:
             key.verify(signature.value, hashlib.sha256(data).digest())
     except InvalidSignature as fault:
-        raise _Refused(DkimResult.FAIL, "the header is not what was signed") from fault
+        raise Refused(DkimResult.FAIL, "the header is not what was signed") from fault
