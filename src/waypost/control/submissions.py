@@ -120,6 +120,9 @@ class SubmissionRecords:
         self.existing = existing
         self._retention = retention
         self._under_way: set[Ticket] = set()
+        self._ended: set[Ticket] = set()
+        """Whose end is not written down yet."""
+        self._writing: asyncio.Task[None] | None = None
         self._keys = 0
         self._task: asyncio.Task[None] | None = None
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.http")
@@ -133,7 +136,9 @@ class SubmissionRecords:
         self._task = asyncio.get_running_loop().create_task(self._keep_house())
 
     async def close(self) -> None:
-        """End the housekeeping."""
+        """End the housekeeping, and write down what has ended."""
+        if self._writing is not None:
+            await self._writing
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -164,7 +169,7 @@ class SubmissionRecords:
         found = await self._earlier(ticket)
         if found is None:
             return None
-        if not found.done:
+        if not found.done and ticket not in self._ended:
             # A crash came between the claim and its end: the spool knows how far it got.
             if found.message not in await self.existing((found.message,)):
                 await self._database.run(lambda c: _forget(c, ticket))
@@ -227,13 +232,20 @@ class SubmissionRecords:
                 self._keys -= await self._database.run(_forget_oldest)
 
     async def done(self, ticket: Ticket) -> None:
-        """The message is durable. Should this be lost, the spool still knows."""
-        await self._database.run(
-            lambda c: c.execute(
-                "UPDATE idempotency SET done = 1 WHERE owner = ? AND key = ?",
-                (ticket.owner, ticket.key),
-            )
-        )
+        """The message is durable. It is written down with others, some time later: should that be
+        lost, the spool still knows."""
+        self._ended.add(ticket)
+        if self._writing is None or self._writing.done():
+            self._writing = asyncio.get_running_loop().create_task(self._write_ended())
+
+    async def _write_ended(self) -> None:
+        while self._ended:
+            several = list(self._ended)
+            try:
+                await self._database.run(lambda c, several=several: _mark_done(c, several))  # type: ignore[misc]
+            except Error as fault:
+                self._log.error("ends of submissions were not written down", why=str(fault))
+            self._ended.difference_update(several)
 
     async def withdraw(self, message: int, ticket: Ticket | None) -> None:
         """The message was not taken after all."""
@@ -308,6 +320,13 @@ def _earlier(connection: Connection, ticket: Ticket, oldest: float) -> _Earlier 
         (ticket.owner, ticket.key, oldest),
     ).fetchone()
     return None if row is None else _Earlier(row[0], row[1], row[2], bool(row[3]))
+
+
+def _mark_done(connection: Connection, tickets: Sequence[Ticket]) -> None:
+    connection.executemany(
+        "UPDATE idempotency SET done = 1 WHERE owner = ? AND key = ?",
+        [(ticket.owner, ticket.key) for ticket in tickets],
+    )
 
 
 def _forget(connection: Connection, ticket: Ticket) -> None:
