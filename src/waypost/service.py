@@ -31,6 +31,7 @@ from waypost.delivery.route import Route
 from waypost.delivery.routing import RoutingTable
 from waypost.delivery.slots import Slots
 from waypost.faults.rule import FaultRule
+from waypost.mail.dkim import DkimSigner
 from waypost.net.clock import Clock, SystemClock
 from waypost.net.deadlines import Deadlines
 from waypost.net.dns import DnsResolver
@@ -164,7 +165,10 @@ class Service:
         self.domain_keys = DomainKeys(settings.data / DOMAINS, self.clock.now, self.clock.monotonic)
         self.incoming = (
             IncomingAuthentication(
-                settings.hostname, self.resolver, enforce=settings.incoming.enforce
+                settings.hostname,
+                self.resolver,
+                enforce=settings.incoming.enforce,
+                sealer=self._sealer,
             )
             if settings.incoming.authenticate
             else None
@@ -288,6 +292,11 @@ class Service:
         self.signing.use(self._all_signing_keys())
         if self.certificates is not None:
             self.certificates.reload()
+
+    def _sealer(self) -> DkimSigner | None:
+        if not self.settings.incoming.seal:
+            return None
+        return self.signing.sealer(self.settings.hostname.lower())
 
     def _notice_signatures(self, content: bytes, now: float) -> bytes:
         return self.signing.at_once(content, now)

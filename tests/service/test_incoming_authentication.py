@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import dkim
 import pytest
 
 from waypost.config import Flags, load
@@ -18,6 +19,7 @@ from waypost.mail.dkim_keys import generate_key
 from waypost.mail.headers import HeaderBlock
 from waypost.net.resolver import ResolutionTemporaryFailure
 from waypost.net.static_resolver import StaticResolver
+from waypost.relay.domain_keys import NAME, DomainKeys, KeyState
 from waypost.relay.incoming import IncomingAuthentication
 from waypost.service import Service
 from waypost.smtp.envelope import Envelope
@@ -200,6 +202,36 @@ async def test_silent_name_servers_cost_the_verdict_and_not_the_mail(tmp_path: P
     assert [one.split()[0] for one in found.values()] == [
         "spf=temperror", "dkim=temperror", "dmarc=temperror",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [100, 400_000])
+@in_loop
+async def test_what_was_found_is_sealed_where_there_is_a_key(tmp_path: Path, size: int) -> None:
+    body = b"0123456789 abcdef\r\n" * (size // 19 + 1)
+    keys = DomainKeys(tmp_path / "data" / NAME, lambda: 1.0, lambda: 1.0)
+    keys.add("relay.example")
+    own = keys.add_key("relay.example", "seal", "rsa").signer.record
+    keys.set_state("relay.example", "seal", KeyState.ACTIVE)
+    keys.close()
+    async with relay(tmp_path, zone()) as service:
+        content = await receive(service, signed(body))
+    assert results(content)["dmarc"].startswith("dmarc=pass")
+    assert content.count(b"ARC-Seal: i=1;") == 1
+    assert content.endswith(signed(body))
+
+    def look_up(name: bytes, timeout: int = 5) -> bytes | None:
+        return own.value.encode() if name.decode().rstrip(".") == own.name else None
+
+    status, _, reason = dkim.arc_verify(content, dnsfunc=look_up)
+    assert (status, reason) == (b"pass", "success")
+
+
+@in_loop
+async def test_a_chain_is_judged_and_told(tmp_path: Path) -> None:
+    broken = b"ARC-Seal: i=1; a=rsa-sha256; cv=none; d=a.example; s=s; b=AA==\r\n"
+    async with relay(tmp_path, zone()) as service:
+        content = await receive(service, broken + signed())
+    assert results(content)["arc"] == 'arc=fail reason="the set 1 is not whole"'
 
 
 @in_loop

@@ -154,7 +154,9 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
             )
             for one in settings.outbox
         ),
-        incoming=IncomingSettings(settings.incoming.authenticate, settings.incoming.enforce),
+        incoming=IncomingSettings(
+            settings.incoming.authenticate, settings.incoming.enforce, settings.incoming.seal
+        ),
         signing_keys=tuple(signing_key(one) for one in settings.dkim),
         certificate=settings.tls.certificate,
         key=settings.tls.key,

@@ -17,6 +17,10 @@ class IncomingSection(Section):
     authenticate: Truth = setting(
         True, "Ask SPF, DKIM and DMARC, and write what they say into Authentication-Results."
     )
+    seal: Truth = setting(
+        True,
+        "Seal what was found into the ARC chain, where the relay has a DKIM key for its own name.",
+    )
     enforce: Truth = setting(
         _INCOMING.enforce, "Refuse what the domain in From asks to have rejected (DMARC)."
     )

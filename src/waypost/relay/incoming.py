@@ -4,6 +4,9 @@ The answer stands in front of the message as Authentication-Results (RFC 8601), 
 mail programs read it; fields of that kind that claim to be ours are taken out first, as anyone can
 write one. With `enforce`, mail whose author's domain asks to have it rejected is refused.
 
+Where the relay has a key of its own domain, it seals what it found into the ARC chain (RFC 8617),
+so that the servers behind it can believe it although forwarding has broken SPF.
+
 SPF is asked for while the content comes; the keys of signatures when it is whole. All of it has
 ASK_SECONDS: a name server that is slow costs a message its verdict, never its delivery.
 """
@@ -18,6 +21,8 @@ from email.utils import getaddresses
 from typing import Final
 
 from waypost.mail.address import InvalidAddress, domain_to_ascii
+from waypost.mail.arc import ArcChain, ArcVerdict, ChainStatus
+from waypost.mail.dkim import CannotSign, DkimSigner, RelaxedBodyHash
 from waypost.mail.dkim_field import Signature
 from waypost.mail.dkim_verification import (
     MAXIMUM_SIGNATURES,
@@ -48,8 +53,17 @@ LONGEST_REASON: Final = 100
 _PER_METHOD: Final = 2 * LONGEST_VALUE + LONGEST_REASON + 150
 """Bytes of the longest line: a signature with its reason, domain and selector."""
 
+MAXIMUM_CHAIN_KEYS: Final = 20
+"""That are looked up for one ARC chain."""
+
+_SEAL_BYTES: Final = 8 * 1024
+"""For the message signature and the seal, beside the results: names in h= are what takes room."""
+
 _WIDEST: Final = 990
 """Octets of a line that is padded; it may have 998 (RFC 5322 2.1.1)."""
+
+_NOTHING: Final = b"\t(.)"
+"""A line that is a comment."""
 
 _UNSAFE: Final = re.compile(r"[^A-Za-z0-9@._+=/-]")
 _OWN_FIELD: Final = re.compile(
@@ -64,15 +78,26 @@ class IncomingSettings:
     authenticate: bool = False
     enforce: bool = False
     """Refuse what the author's domain asks to have rejected."""
+    seal: bool = True
+    """Add to the ARC chain, where there is a key."""
 
 
 class IncomingAuthentication:
     """For the listeners of one relay. `hostname` is the authserv-id."""
 
-    def __init__(self, hostname: str, resolver: Resolver, *, enforce: bool) -> None:
+    def __init__(
+        self,
+        hostname: str,
+        resolver: Resolver,
+        *,
+        enforce: bool,
+        sealer: Callable[[], DkimSigner | None] = lambda: None,
+    ) -> None:
         self.hostname = hostname
         self.resolver = resolver
         self.enforce = enforce
+        self.sealer = sealer
+        """The key that seals; None: nothing is sealed."""
 
     def begin(
         self,
@@ -105,11 +130,17 @@ class IncomingMessage:
         self._now = now
         self._authors = _author_domains(block)
         self._dkim = DkimVerification(block.block)
+        self._arc = ArcChain(block.block)
+        self._sealer = relay.sealer()
+        self._sealed_body = RelaxedBodyHash() if self._sealer is not None else None
         self._address, self._hello = client
         self._reverse_path = reverse_path
         self.block = _without_own(block, relay.hostname)
         signatures = len(self._dkim.pending) + len(self._dkim.settled)
-        self.room = 100 + len(relay.hostname) + _PER_METHOD * (2 + max(1, signatures))
+        methods = 3 + max(1, signatures)
+        lines = 100 + len(relay.hostname) + _PER_METHOD * methods
+        self._header = self.block
+        self.room = lines if self._sealer is None else 2 * lines + _SEAL_BYTES
         assert signatures <= MAXIMUM_SIGNATURES
         self._spf: asyncio.Task[Verdict | None] = asyncio.get_running_loop().create_task(
             self._ask_spf()
@@ -120,10 +151,14 @@ class IncomingMessage:
         """More of the body."""
         if self._dkim.is_signed:
             self._dkim.body(data)
+        self._arc.body(data)
+        if self._sealed_body is not None:
+            self._sealed_body.update(data)
 
     def finish(self, done: Callable[[bytes | Reply], None]) -> None:
         """Ask, and judge."""
         self._dkim.finish()
+        self._arc.finish()
         self._end = asyncio.get_running_loop().create_task(self._judge(done))
 
     def discard(self) -> None:
@@ -133,14 +168,20 @@ class IncomingMessage:
             self._end.cancel()
 
     def padded(self, fields: bytes) -> bytes:
-        """White space at the folds, which means nothing (RFC 5322 2.2.3)."""
-        missing = self.room - len(fields)
+        """White space at the ends of lines and comments, which mean nothing (RFC 5322 3.2.2), nor
+        to signatures in relaxed form."""
         lines = fields.removesuffix(b"\r\n").split(b"\r\n")
-        for at in range(len(lines) - 1):
-            some = min(missing, max(0, _WIDEST - len(lines[at])))
+        missing = self.room - len(fields)
+        behind = next((at for at, one in enumerate(lines[1:], 1) if not one[:1].isspace()), None)
+        behind = len(lines) if behind is None else behind
+        while sum(_WIDEST - min(len(one), _WIDEST) for one in lines) < missing:
+            lines.insert(behind, _NOTHING)
+            missing -= len(_NOTHING) + 2
+        for at, one in enumerate(lines):
+            some = min(missing, max(0, _WIDEST - len(one)))
             lines[at] += b" " * some
             missing -= some
-        assert missing == 0, "the room is larger than its lines can be"
+        assert missing == 0
         return b"\r\n".join(lines) + b"\r\n"
 
     async def _judge(self, done: Callable[[bytes | Reply], None]) -> None:
@@ -148,15 +189,39 @@ class IncomingMessage:
             async with asyncio.timeout(ASK_SECONDS):
                 spf = await self._spf
                 signatures = await self._ask_dkim()
+                chain = await self._ask_arc()
                 dmarc = await self._ask_dmarc(spf, signatures)
         except TimeoutError:
+            chain = None
             spf, dmarc = None, DmarcVerdict(DmarcResult.TEMPERROR, reason="no answer in time")
             signatures = [
                 *self._dkim.settled,
                 *(unreachable(one, "no answer in time") for one in self._dkim.pending),
             ]
         refusal = self._refusal(dmarc)
-        done(refusal if refusal is not None else self._field(spf, signatures, dmarc))
+        if refusal is not None:
+            done(refusal)
+            return
+        results = self._results(spf, signatures, chain, dmarc)
+        field = f"Authentication-Results: {results}\r\n".encode("ascii")
+        sealed = field + await self._seal(results, chain)
+        done(sealed if len(sealed) <= self.room else field)
+
+    async def _seal(self, results: str, chain: ArcVerdict | None) -> bytes:
+        """Our set of the ARC chain, made in a thread; b"" where there is none to be."""
+        if self._sealer is None or self._sealed_body is None or chain is None:
+            return b""
+        signer, digest = self._sealer, self._sealed_body.digest()
+
+        def made() -> bytes:
+            try:
+                return self._arc.next_set(
+                    signer, self._header, digest, results, chain.status, int(self._now)
+                )
+            except CannotSign:  # it has no From
+                return b""
+
+        return await asyncio.get_running_loop().run_in_executor(None, made)
 
     def _refusal(self, dmarc: DmarcVerdict) -> Reply | None:
         if not self._relay.enforce or dmarc.result is not DmarcResult.FAIL:
@@ -189,6 +254,17 @@ class IncomingMessage:
             return unreachable(signature, fault.reason)
         return self._dkim.verdict(signature, texts, self._now)
 
+    async def _ask_arc(self) -> ArcVerdict | None:
+        """None where the keys cannot be asked for: then it is neither judged nor sealed."""
+        names = sorted({one.key_name for one in self._arc.pending})
+        if len(names) > MAXIMUM_CHAIN_KEYS:
+            return ArcVerdict(ChainStatus.FAIL, f"it wants {len(names)} keys")
+        try:
+            texts = await asyncio.gather(*(texts_of(self._relay.resolver, one) for one in names))
+        except ResolutionFailure:
+            return None
+        return self._arc.verdict(dict(zip(names, texts, strict=True)))
+
     async def _ask_dmarc(self, spf: Verdict | None, dkim: Sequence[DkimVerdict]) -> DmarcVerdict:
         if len(self._authors) != 1:
             reason = "From names no domain, or several"
@@ -201,15 +277,21 @@ class IncomingMessage:
 
     # --- the answer -------------------------------------------------------------------------
 
-    def _field(
-        self, spf: Verdict | None, dkim: Sequence[DkimVerdict], dmarc: DmarcVerdict
-    ) -> bytes:
+    def _results(
+        self,
+        spf: Verdict | None,
+        dkim: Sequence[DkimVerdict],
+        chain: ArcVerdict | None,
+        dmarc: DmarcVerdict,
+    ) -> str:
+        """What stands behind the colon."""
         author = self._authors[0] if len(self._authors) == 1 else ""
         results = [_of_spf(spf, self._reverse_path, self._hello)]
         results += [_of_dkim(one) for one in dkim] or ["dkim=none"]
+        if self._arc.length or self._arc.fault:
+            results.append(_of_arc(chain))
         results.append(_of_dmarc(dmarc, author))
-        lines = ";\r\n\t".join((_safe(self._relay.hostname), *results))
-        return f"Authentication-Results: {lines}\r\n".encode("ascii")
+        return ";\r\n\t".join((_safe(self._relay.hostname), *results))
 
 
 def _of_spf(spf: Verdict | None, reverse_path: str, hello: str) -> str:
@@ -228,6 +310,17 @@ def _of_dkim(one: DkimVerdict) -> str:
     ):  # fmt: skip
         if value:
             text += f" {name}={_safe(value)}"
+    return text
+
+
+def _of_arc(chain: ArcVerdict | None) -> str:
+    if chain is None:
+        return "arc=temperror"
+    text = f"arc={chain.status.value}"
+    if chain.reason:
+        text += f' reason="{_quoted(chain.reason)}"'
+    if chain.oldest_pass:
+        text += f" header.oldest-pass={_safe(chain.oldest_pass)}"
     return text
 
 

@@ -72,6 +72,13 @@ class MessageSigning:
         self._exact = {domain: tuple(signers) for domain, signers in exact.items()}
         self._above = {domain: tuple(signers) for domain, signers in above.items()}
 
+    def sealer(self, domain: str) -> DkimSigner | None:
+        """The key of RSA, which every verifier knows, of a domain or of the nearest above it."""
+        if (renewed := self._renewed()) is not None:
+            self.use(renewed)
+        found = self._exact.get(domain) or self._nearest_above(domain)
+        return next((one for one in found if one.algorithm == "rsa-sha256"), None)
+
     def close(self) -> None:
         """No more is signed."""
         if self._pool is not None:
