@@ -23,7 +23,7 @@ FLOWING_EVENTS: Final = 50.0
 FAST_EVENTS: Final = 500.0
 """From here on it flows fast: more than webhooks about all of it could keep up with."""
 
-WINDOW_SECONDS: Final = 0.5
+WINDOW_SECONDS: Final = 0.2
 
 REQUEST_SPACING: Final = 0.04
 """Seconds between the beginnings of two requests."""
