@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from sqlite3 import Connection
 from typing import Final
 
@@ -259,8 +259,3 @@ class Webhooks:
         running = self._running.get(identifier)
         if running is not None:
             running.worker.look()
-
-
-def with_changes(settings: EndpointSettings, **changes: object) -> EndpointSettings:
-    """The settings with those that are given in place of theirs."""
-    return replace(settings, **changes)  # type: ignore[arg-type]
