@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -45,6 +44,8 @@ def redacted(url: str) -> str:
 
 def resembling(name: str, known: Iterable[str]) -> str | None:
     """The known name that was probably meant."""
+    import difflib  # only where somebody has made a slip
+
     nearest = difflib.get_close_matches(name[:100], list(known), 1, 0.6)
     return nearest[0] if nearest else None
 

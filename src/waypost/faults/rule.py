@@ -49,8 +49,8 @@ class FaultRule:
 
     on: Command
     reply: str = ""
-    """What to answer: "450 4.7.1 Greylisted". "": as if there were no rule, after the delay. The command
-    is not carried out, also where the code is that of a success: then the server lies."""
+    """What to answer: "450 4.7.1 Greylisted"; "": as if there were no rule, after the delay. The
+    command is not carried out, also where the code is that of a success: then the server lies."""
     delay: float = 0.0
     """Wait so long before answering; with on="content" and no reply the message is kept first."""
     drop: bool = False

@@ -7,7 +7,6 @@ of several addresses would otherwise be led to ask something else.
 from __future__ import annotations
 
 import re
-import shlex
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -44,6 +43,8 @@ def follow_up(command: str, target: ServerTarget | None, given: Options) -> str:
 def _completed(line: str, target: ServerTarget | None, given: Options) -> str:
     if not line.startswith("waypost check "):
         return line
+    import shlex
+
     words = shlex.split(line)
     subject = words[2]
     text = "" if target is None else plain_target(target.text)
