@@ -78,7 +78,7 @@ def fields_of(header: bytes) -> list[Field]:
 def tags_of(field: Field) -> TagList:
     """Its tags. Raises MalformedSignature."""
     value = field.raw.partition(b":")[2]
-    tags = parse_tags(value.decode("utf-8", "replace").replace("\r\n", ""))
+    tags = parse_tags(value.decode("utf-8", "replace").replace("\r\n", ""), exact=True)
     if tags.faults:
         raise MalformedSignature(tags.faults[0])
     return tags
@@ -102,13 +102,13 @@ def read_signature(field: Field) -> Signature:
     of_identity = identity.rpartition("@")[2].lower()
     if of_identity != signer.domain and not of_identity.endswith(f".{signer.domain}"):
         raise MalformedSignature("its i= is not of its d=")
-    return _over_message(field, tags, signer, identity)
+    return _over_message(field, tags, signer, identity, "simple/simple")
 
 
 def read_message_signature(field: Field) -> Signature:
     """Read an ARC-Message-Signature (RFC 8617 4.1.2). Raises MalformedSignature."""
     tags = tags_of(field)
-    return _over_message(field, tags, _signer(tags), "")
+    return _over_message(field, tags, _signer(tags), "", "relaxed/relaxed")
 
 
 def read_seal(field: Field) -> Signature:
@@ -143,9 +143,13 @@ def _signer(tags: TagList) -> _Signer:
     return _Signer(algorithm, domain, selector)
 
 
-def _over_message(field: Field, tags: TagList, signer: _Signer, identity: str) -> Signature:
-    """What a signature over header and body has beside its signer."""
-    header_form, _, body_form = (tags.get("c") or "simple/simple").lower().partition("/")
+def _over_message(
+    field: Field, tags: TagList, signer: _Signer, identity: str, default_form: str
+) -> Signature:
+    """What a signature over header and body has beside its signer. Without c= a chain is taken to
+    be relaxed, as those who make one have always meant it."""
+    form = tags.get("c")
+    header_form, _, body_form = (default_form if form is None else form).lower().partition("/")
     body_form = body_form or "simple"
     if not {header_form, body_form} <= {"simple", "relaxed"}:
         raise MalformedSignature("its c= is not known")

@@ -19,7 +19,7 @@ class TagList:
     """The tags of one record, in their order."""
 
     tags: Mapping[str, str]
-    """By name in lower case; values without white space around them."""
+    """By name, in lower case unless read exactly; values without white space around them."""
     faults: tuple[str, ...] = ()
 
     def get(self, name: str) -> str | None:
@@ -32,12 +32,16 @@ class TagList:
         return next(iter(self.tags), "")
 
 
-def parse_tags(text: str) -> TagList:
-    """Read any text as a tag list."""
+def parse_tags(text: str, *, exact: bool = False) -> TagList:
+    """Read any text as a tag list; `exact` by the letter: names as they are written (RFC 6376 3.2),
+    and nothing between two semicolons is a fault."""
     tags: dict[str, str] = {}
     faults: list[str] = []
-    for piece in text.split(";"):
+    pieces = text.split(";")
+    for number, piece in enumerate(pieces, 1):
         if not piece.strip():
+            if exact and number < len(pieces):
+                faults.append("there is nothing between two semicolons")
             continue
         name, equals, value = piece.partition("=")
         name, value = name.strip(), value.strip()
@@ -45,10 +49,10 @@ def parse_tags(text: str) -> TagList:
             faults.append(f"{piece.strip()!r} is no tag=value pair")
         elif not _TAG.fullmatch(name):
             faults.append(f"{name!r} is no name of a tag")
-        elif name.lower() in tags:
+        elif (key := name if exact else name.lower()) in tags:
             faults.append(f"the tag {name} stands there twice")
         else:
-            tags[name.lower()] = value
+            tags[key] = value
     return TagList(tags, tuple(faults))
 
 
