@@ -179,7 +179,8 @@ def test_authorities_of_a_url_that_cannot_be_read_get_one_line(tmp_path: Path) -
     assert len(ended.err.strip().splitlines()) == 1
 
 
-def test_it_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
+@pytest.mark.parametrize("tls", [False, True])
+def test_it_loads_nothing_that_it_does_not_need(tmp_path: Path, tls: bool) -> None:
     """A check of a server that is well must cost little beside the network."""
     heavy = (
         "pydantic", "dns", "httpx", "rich", "cryptography", "structlog", "waypost.config",
@@ -188,10 +189,11 @@ def test_it_loads_nothing_that_it_does_not_need(tmp_path: Path) -> None:
     )  # fmt: skip
 
     async def work(lab: CheckLab) -> str:
-        port = await lab.serve(Script())
+        port = await lab.serve(good(lab) if tls else Script())
+        target = f"{'smtp://' if tls else ''}127.0.0.1:{port}"
         code = (
             "import sys\n"
-            f"sys.argv = ['waypost', 'check', '127.0.0.1:{port}', '--json']\n"
+            f"sys.argv = ['waypost', 'check', '{target}', '--ca-file', '{lab.ca_file}', '--json']\n"
             "from waypost.faces.cli.main import run\n"
             "try: run()\n"
             f"finally: print([n for n in {heavy} if n in sys.modules])"

@@ -19,12 +19,11 @@ from waypost.doctor.check.hello import say_hello
 from waypost.doctor.check.identification import first_words
 from waypost.doctor.check.second_look import LOOKING_SECONDS, legacy_look, second_look
 from waypost.doctor.check.steps import CheckEnded, Sign, StepInProgress
+from waypost.doctor.check.verified_certificate import ends_at, lines_of
 from waypost.doctor.line_connection import Unanswered
 from waypost.doctor.line_opening import server_name
 from waypost.net.tls import (
-    TlsDescription,
     client_context,
-    describe_tls,
     explain_tls_error,
     sent_chain,
 )
@@ -134,29 +133,28 @@ async def _handshake(session: Session, step: StepInProgress) -> None:
     encrypted = connection.encrypted
     assert encrypted is not None, "the handshake is done"
     with step.aside(clock):
-        from waypost.doctor.check.certificate import read_chain  # it loads `cryptography`
-
-        _describe(session, step, describe_tls(encrypted), read_chain(sent_chain(encrypted)))
+        _describe(session, step, encrypted)
 
 
-def _describe(
-    session: Session,
-    step: StepInProgress,
-    described: TlsDescription,
-    chain: tuple[SentCertificate, ...],
-) -> None:
-    session.tls = f"{described.version} {described.cipher}"
-    step.note(str(described))
-    if chain:
-        for line in chain[0].lines():
-            step.note(line)
-        left = (chain[0].not_after.timestamp() - session.world.clock.now()) / 86400
-        if 0 <= left < EXPIRY_DAYS:
-            step.note(f"  it ends in {left:.0f} days")
-            if not session.server.is_exchanger:
-                step.warn("tls:certificate-expires-soon", **session.facts)
-        for one in chain[1:]:
-            step.note(f"sent with it: {one.subject}")
+def _describe(session: Session, step: StepInProgress, encrypted: ssl.SSLObject) -> None:
+    """What the connection has; its certificate is verified."""
+    version = encrypted.version() or ""
+    cipher, _, bits = encrypted.cipher() or ("", "", 0)
+    session.tls = f"{version} {cipher}"
+    step.note(f"{version} {cipher} ({bits} bits), certificate verified")
+    certificate = encrypted.getpeercert()
+    if not certificate:
+        return
+    for line in lines_of(certificate):
+        step.note(line)
+    left = (ends_at(certificate) - session.world.clock.now()) / 86400
+    if 0 <= left < EXPIRY_DAYS:
+        step.note(f"  it ends in {left:.0f} days")
+        if not session.server.is_exchanger:
+            step.warn("tls:certificate-expires-soon", **session.facts)
+    others = len(sent_chain(encrypted)) - 1
+    if others > 0:
+        step.note(f"sent with it: {others} more of its chain")
 
 
 async def _look_in_the_clear(session: Session, step: StepInProgress) -> None:
