@@ -29,10 +29,10 @@ from waypost.control.search_words import expression, has_words, words_of
 from waypost.net.clock import Clock
 from waypost.spool.contract import MessageFilter, MessageRow, RecipientState, Spool
 
-BUDGET_SECONDS: Final = 0.06
+BUDGET_SECONDS: Final = 0.05
 """After which no further part is looked at, when something was found."""
 
-EMPTY_SECONDS: Final = 0.09
+EMPTY_SECONDS: Final = 0.08
 """The same while nothing was."""
 
 PAGE: Final = 50
@@ -131,7 +131,7 @@ class Search:
         trigrams = indexer.common.rarest(sought) if indexer is not None else ()
         if trigrams and indexer is not None and indexer.is_ready:
             await self._by_words(hunt, indexer, expression(trigrams))
-        elif wanted.states and _RARE.issuperset(wanted.states):
+        elif hunt.is_rare:
             await hunt.by_state()
         else:
             await hunt.walk(0)
@@ -142,10 +142,11 @@ class Search:
         # event loop is busy, each answer of a thread waits for its turn.
         indexed, opened = indexer.indexed, indexer.opened
         below = min(hunt.before, indexed + 1)
+        limit = MEMBERS if hunt.is_rare else CANDIDATES
         _, members, found = await asyncio.gather(
             hunt.walk(indexed),
             hunt.members(below),
-            self._candidates(opened, asked, below, hunt.after, CANDIDATES),
+            self._candidates(opened, asked, below, hunt.after, limit),
         )
         while hunt.goes_on:
             if found is None:
@@ -155,7 +156,6 @@ class Search:
             likely = [one for one in found.messages if members is None or one in members]
             await hunt.compare(likely, found.before)
             if hunt.goes_on:
-                limit = CANDIDATES if members is None else MEMBERS
                 found = await self._candidates(opened, asked, hunt.before, hunt.after, limit)
 
     async def _candidates(
@@ -206,6 +206,11 @@ class _Hunt:
             < (BUDGET_SECONDS if self._rows else EMPTY_SECONDS)
         )
 
+    @property
+    def is_rare(self) -> bool:
+        """Only states are asked for in which few messages are."""
+        return bool(self.wanted.states) and _RARE.issuperset(self.wanted.states)
+
     def page(self) -> SearchPage:
         """What was found."""
         rows = tuple(self._rows)
@@ -252,7 +257,7 @@ class _Hunt:
 
     async def members(self, below: int) -> frozenset[int] | None:
         """All messages in the states asked for; None where they are not few."""
-        if not self.wanted.states or not _RARE.issuperset(self.wanted.states):
+        if not self.is_rare:
             return None
         found = await self._spool.newest_in(self.wanted.states, below, MEMBERS)
         return frozenset(found.messages) if found.before is None else None
