@@ -111,9 +111,12 @@ class Postfix:
 
 
 class PostfixStarter:
-    """Starts instances of the installed Postfix."""
+    """Starts instances of the installed Postfix; `more` is added to their main.cf."""
 
     name = "Postfix"
+
+    def __init__(self, more: str = "") -> None:
+        self.more = more
 
     def version(self) -> str:
         """As postconf says it."""
@@ -135,7 +138,7 @@ class PostfixStarter:
         shutil.chown(directory / "data", "postfix")
         port = free_port()
         main = MAIN.format(directory=directory, next_hop=next_hop)
-        (configuration / "main.cf").write_text(main)
+        (configuration / "main.cf").write_text(main + self.more)
         (configuration / "master.cf").write_text(MASTER.format(port=port))
         try:
             self._command(configuration, "start")
