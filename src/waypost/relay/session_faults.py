@@ -56,21 +56,11 @@ class FaultySession(SecuredSession):
             self._strike_content(strike)
         elif strike.drop:
             self._later(strike.delay, self.protocol.hang_up)
-        elif strike.reply is None:
-            self._later(strike.delay, partial(self._handle, event))
-        elif not strike.takes:
+        elif strike.reply is not None:
             self._later(strike.delay, partial(self.protocol.answer, strike.reply))
         else:
-            self._later(strike.delay, partial(self._take_saying, event, strike.reply))
+            self._later(strike.delay, partial(self._handle, event))
         return True
-
-    def _take_saying(self, event: ServerEvent, words: Reply) -> None:
-        """Take a command without asking anybody else, and say it in a rule's words."""
-        if isinstance(event, ContentRequested):
-            self._handle(event)
-            self.protocol.reword(words)
-        else:
-            self.protocol.accept_saying(words)
 
     def _strike_content(self, strike: Strike) -> None:
         """A refused message is not kept. One whose answer is late or lost is kept first, as at a
