@@ -292,15 +292,15 @@ def test_what_is_delivered_keeps_its_story_and_says_that_the_content_is_gone(
         in_room(test, tmp_path, f'[[route]]\nname = "all"\nvia = "{server.url}"\n')
 
 
-@pytest.mark.parametrize("identifier", ["1", "zzzz", "!", "1k115zzzzzz", "%00", "a" * 300])
-def test_an_unknown_identifier_is_no_fault(identifier: str, tmp_path: Path) -> None:
+def test_an_unknown_identifier_is_no_fault(tmp_path: Path) -> None:
     async def test(room: WebRoom) -> None:
         admin = await room.person()
-        for below in ("", "/now", "/html", "/source", "/message.eml", "/parts/1"):
-            answer = await admin.get(f"/messages/{identifier}{below}")
-            assert answer.status_code == 404, below
-        for below in ("", "/release"):
-            assert (await admin.get(f"/sandbox/{identifier}{below}")).status_code == 404
+        for identifier in ("1", "zzzz", "!", "1k115zzzzzz", "%00", "a" * 300):
+            for below in ("", "/now", "/html", "/source", "/message.eml", "/parts/1"):
+                answer = await admin.get(f"/messages/{identifier}{below}")
+                assert answer.status_code == 404, (identifier, below)
+            for below in ("", "/release"):
+                assert (await admin.get(f"/sandbox/{identifier}{below}")).status_code == 404
 
     in_room(test, tmp_path)
 
