@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sqlite3
 import sys
 import tempfile
@@ -18,6 +19,7 @@ from contextlib import ExitStack, closing
 from dataclasses import asdict
 from pathlib import Path
 from statistics import median
+from types import FrameType
 
 from rich.console import Console
 from rich.table import Table
@@ -57,6 +59,7 @@ class LoadedRelay:
 def main() -> int:
     """0: measured, whether or not goals are reached; 1: something broke."""
     options = _arguments()
+    signal.signal(signal.SIGTERM, _interrupted)
     directory = Path(tempfile.mkdtemp(prefix="waypost-panel-", dir=options.directory))
     runs: dict[str, list[Figures]] = {OFF: [], UNSEEN: [], WATCHED: []}
     asked: list[Asked] = []
@@ -76,6 +79,9 @@ def main() -> int:
             _measure(options, directory, sink, sample, runs, asked)
     except BenchError as fault:
         console.print(f"The benchmark broke off: {fault}", style="red", markup=False)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted.", style="red")
         return 1
     finally:
         if not options.keep:
@@ -234,6 +240,10 @@ def _goals(runs: dict[str, list[Figures]], asked: list[Asked]) -> list[Goal]:
 def _percentile(times: list[float], share: float) -> float:
     """The smallest that a share of them does not exceed."""
     return sorted(times)[max(0, -(-len(times) * share // 1).__int__() - 1)]
+
+
+def _interrupted(_number: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
 
 
 def _arguments() -> argparse.Namespace:
