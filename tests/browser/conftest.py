@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from panel_browser import PanelRelay, first_run
-from playwright.sync_api import Browser, Page, StorageState, sync_playwright
+from playwright.sync_api import Browser, Page, StorageState, expect, sync_playwright
 
 CHROMIUM = shutil.which("chromium")
 
@@ -31,6 +31,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.peer)
             if CHROMIUM is None:
                 item.add_marker(pytest.mark.skip(reason="there is no chromium on this machine"))
+
+
+expect.set_options(timeout=30_000)  # a busy machine
 
 
 @pytest.fixture(scope="module")

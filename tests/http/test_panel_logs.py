@@ -123,6 +123,21 @@ def test_what_happens_is_sent_at_once_and_what_is_too_much_is_counted(
     in_room(tmp_path, test)
 
 
+def test_what_came_between_the_page_and_its_stream_is_sent_first(tmp_path: Path) -> None:
+    async def test(room: WebRoom) -> None:
+        begun = room.service.clock.now()
+        await queued(room, "gap@example.net")
+        parcels = logs._parcels(room.administration, room.service.clock, LogFilter(), begun - 10)
+        async with asyncio.timeout(60):
+            events, skipped = await anext(parcels)
+        await parcels.aclose()
+        assert skipped == 0
+        assert [one.event for one in events][-1] == "accepted"
+        assert events[-1].recipients == ("gap@example.net",)
+
+    in_room(tmp_path, test)
+
+
 def test_a_stream_shows_that_it_lives_while_nothing_happens(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

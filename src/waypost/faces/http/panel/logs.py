@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -38,6 +39,10 @@ BEAT_SECONDS: Final = 0.5
 
 ROWS_A_BEAT: Final = 25
 
+OVERLAP_SECONDS: Final = 10.0
+"""A stream begins so long before its page was made: what became durable in between is on neither
+otherwise. The page leaves out what it has."""
+
 SILENCE_SECONDS: Final = 15.0
 """After which a comment is sent, so that nothing on the way takes the stream for dead."""
 
@@ -47,6 +52,8 @@ KINDS: Final = (
     "accepted", "delivered", "captured", "deferred", "held", "bounced", "expired", "removed",
     "damaged",
 )  # fmt: skip
+
+_MOMENT: Final = re.compile(r"[0-9]{1,12}\.[0-9]{3}")
 
 router = APIRouter(include_in_schema=False)
 
@@ -81,10 +88,11 @@ async def logs(request: Request, caller: Reader, q: str = "", kind: str = "") ->
     """The newest events."""
     room: ControlRoom = request.app.state.room
     wanted = _filter(q, kind)
+    since = room.clock.now() - OVERLAP_SECONDS
     events = await _past(room.administration, wanted)
     return page(
         request, "logs.html", caller, events=events, q=q, kind=wanted.kind, kinds=KINDS,
-        messages=MESSAGES,
+        messages=MESSAGES, since=f"{since:.3f}",
     )  # fmt: skip
 
 
@@ -99,9 +107,10 @@ async def _past(administration: Administration, wanted: LogFilter) -> Sequence[E
 
 @router.get("/logs/stream")
 async def stream(
-    request: Request, caller: Reader, q: str = "", kind: str = ""
+    request: Request, caller: Reader, q: str = "", kind: str = "", since: float = float("inf")
 ) -> StreamingResponse:
-    """What happens from now on, as server-sent events: `rows`, each a text of table rows."""
+    """What happens from a moment on, as server-sent events: `rows`, each a text of table rows. A
+    browser that connects again says where it was."""
     listeners = _listeners(request)
     if listeners.count >= LISTENERS:
         raise Problem(
@@ -110,12 +119,14 @@ async def stream(
         )  # fmt: skip
     room: ControlRoom = request.app.state.room
     wanted = _filter(q, kind)
+    begin = _moment(request.headers.get("last-event-id", "")) or since
 
     async def lines() -> AsyncIterator[str]:
         listeners.count += 1
         try:
             yield "retry: 5000\n\n"
-            async with aclosing(_parcels(room.administration, room.clock, wanted)) as parcels:
+            asked = _parcels(room.administration, room.clock, wanted, begin)
+            async with aclosing(asked) as parcels:
                 async for events, skipped in parcels:
                     if not events and not skipped:
                         yield ": still here\n\n"
@@ -123,13 +134,18 @@ async def stream(
                     html = rendered(
                         request, "log_rows.html", caller, events=events, skipped=skipped
                     )
-                    yield f"event: rows\ndata: {json.dumps(html)}\n\n"
+                    at = f"id: {room.clock.now() - OVERLAP_SECONDS:.3f}\n"
+                    yield f"{at}event: rows\ndata: {json.dumps(html)}\n\n"
         finally:
             listeners.count -= 1
 
     return StreamingResponse(
         lines(), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
     )
+
+
+def _moment(text: str) -> float | None:
+    return float(text) if _MOMENT.fullmatch(text) else None
 
 
 class _Listeners:
@@ -145,10 +161,14 @@ def _listeners(request: Request) -> _Listeners:
 
 
 async def _parcels(
-    administration: Administration, clock: Clock, wanted: LogFilter
+    administration: Administration, clock: Clock, wanted: LogFilter, since: float = float("inf")
 ) -> AsyncGenerator[tuple[list[Event], int], None]:
     """Events, newest first, with how many were left out; an empty parcel now and then."""
     with administration.following() as follower:
+        if since <= clock.now():
+            past = [one for one in await _past(administration, wanted) if one.at >= since]
+            if past:
+                yield past, 0
         while True:
             try:
                 async with asyncio.timeout(SILENCE_SECONDS):

@@ -19,7 +19,8 @@ function show(name, text) {
 function add(html) {
   const made = new DOMParser().parseFromString(`<table><tbody>${html}</tbody></table>`, "text/html");
   localTimes(made);
-  const rows = [...made.querySelectorAll("tr")];
+  const there = new Set([...body.rows].map((row) => row.dataset.event));
+  const rows = [...made.querySelectorAll("tr")].filter((row) => !there.has(row.dataset.event ?? ""));
   rows.forEach((row) => row.classList.add("fresh"));
   body.prepend(...rows);
   while (body.rows.length > MOST) body.rows[body.rows.length - 1].remove();
