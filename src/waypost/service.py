@@ -30,6 +30,8 @@ from waypost.delivery.pauses import KEPT_AS as PAUSES
 from waypost.delivery.route import Route
 from waypost.delivery.routing import RoutingTable
 from waypost.delivery.slots import Slots
+from waypost.delivery.strict_transport import StrictTransport
+from waypost.delivery.tls_policy import TlsPolicies, TlsRule
 from waypost.faults.rule import FaultRule
 from waypost.mail.dkim import DkimSigner
 from waypost.net.clock import Clock, SystemClock
@@ -37,6 +39,7 @@ from waypost.net.deadlines import Deadlines
 from waypost.net.dns import DnsResolver
 from waypost.net.network import AsyncioNetwork, Network
 from waypost.net.resolver import Resolver
+from waypost.net.web import HttpxWeb, Web
 from waypost.relay.access import AccessPolicy, AccessSettings
 from waypost.relay.certificates import ServerCertificates, self_signed
 from waypost.relay.credentials import CredentialStore
@@ -99,6 +102,10 @@ class ServiceSettings:
     """Bytes of a message that comes from inside; listeners have limits of their own."""
     idle_seconds: float = 10.0
     """How long a connection without work is kept."""
+    tls_rules: tuple[TlsRule, ...] = ()
+    """What direct delivery asks of the way to some destinations."""
+    mta_sts: bool = True
+    """Direct delivery keeps to the policies of the domains it delivers to (RFC 8461)."""
     timeouts: Mapping[str, float] = field(default_factory=dict)
     """By stage, in place of the defaults of RFC 5321 4.5.3.2."""
     retention: float = 14 * 86400.0
@@ -115,6 +122,7 @@ class Service:
         clock: Clock | None = None,
         network: Network | None = None,
         resolver: Resolver | None = None,
+        web: Web | None = None,
     ) -> None:
         self.settings = settings
         self.clock = clock or SystemClock()
@@ -147,6 +155,7 @@ class Service:
             self.deadlines,
             settings.idle_seconds,
             dict(settings.timeouts),
+            tls_policies=self._tls_policies(settings, web or HttpxWeb(self.resolver)),
         )
         self.engine = Engine(
             settings.engine or EngineSettings(settings.hostname),
@@ -288,10 +297,18 @@ class Service:
         self.sandbox_rules.configure(
             settings.fault_rules, allowed_beside_real_routes=settings.faults_beside_real_routes
         )
+        assert self.opener.tls_policies is not None
+        self.opener.tls_policies.rules = settings.tls_rules
         self._signing_keys = settings.signing_keys
         self.signing.use(self._all_signing_keys())
         if self.certificates is not None:
             self.certificates.reload()
+
+    def _tls_policies(self, settings: ServiceSettings, web: Web) -> TlsPolicies:
+        strict = None
+        if settings.mta_sts:
+            strict = StrictTransport(self.resolver, web, self.clock, self.spool)
+        return TlsPolicies(settings.tls_rules, strict)
 
     def _sealer(self) -> DkimSigner | None:
         if not self.settings.incoming.seal:

@@ -21,6 +21,7 @@ from waypost.delivery.engine import EngineSettings
 from waypost.delivery.retry import RetrySchedule
 from waypost.delivery.route import NextHop, Quotas, Route, RouteLimits, RouteMatch, Strategy
 from waypost.delivery.routing import InvalidRouting, RoutingTable
+from waypost.delivery.tls_policy import TlsLevel, TlsRule
 from waypost.faults.rule import FaultRule, InvalidRule, read
 from waypost.mail.dkim import DkimSigner
 from waypost.outbox.worker import WorkerSettings
@@ -186,6 +187,14 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
         ),
         maximum_size=content.maximum_size,
         idle_seconds=delivery.idle,
+        tls_rules=tuple(
+            TlsRule(
+                tuple(name.lower() for name in one.destinations), TlsLevel(one.level),
+                one.exchangers, None if one.ca_file is None else str(one.ca_file),
+            )
+            for one in settings.destination_tls
+        ),
+        mta_sts=delivery.mta_sts,
         timeouts=settings.timeouts.model_dump(),
         retention=settings.retention,
     )  # fmt: skip

@@ -150,6 +150,10 @@ class DeliverySection(Section):
         "When a message that could not be delivered is given back, unless its route says "
         "otherwise; RFC 5321 asks for 4 to 5 days at least.",
     )
+    mta_sts: Truth = setting(
+        default_in(ServiceSettings, "mta_sts"),
+        "Where mail goes out directly, keep to what domains ask for by MTA-STS (RFC 8461).",
+    )
     idle: Seconds = setting(
         default_in(ServiceSettings, "idle_seconds"),
         "How long a connection without work is kept for the next message.",

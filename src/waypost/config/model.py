@@ -16,6 +16,7 @@ from waypost.config.accepting import (
     TlsSection,
 )
 from waypost.config.delivering import DeliverySection, RouteSection, SpoolSection, TimeoutsSection
+from waypost.config.destination_tls import DestinationTlsSection
 from waypost.config.incoming import IncomingSection
 from waypost.config.kinds import (
     FilePath,
@@ -100,6 +101,7 @@ class Settings(Section):
     content: ContentSection = ContentSection()
     spool: SpoolSection = SpoolSection()
     route: Annotated[tuple[RouteSection, ...], BeforeValidator(array)] = ()
+    destination_tls: Annotated[tuple[DestinationTlsSection, ...], BeforeValidator(array)] = ()
     sandbox: SandboxSection = SandboxSection()
     delivery: DeliverySection = DeliverySection()
     timeouts: TimeoutsSection = TimeoutsSection()

@@ -44,6 +44,14 @@ _DKIM: Final = """\
 #   key = "/etc/waypost/mail2026.pem"
 """
 
+_DESTINATION_TLS: Final = """\
+#   [[destination_tls]]
+#   destinations = ["partner.example", ".partner.example"]
+#   level = "verified"
+#   exchangers = ["*.mail.partner.example"]
+#   ca_file = "/etc/waypost/partner.pem"
+"""
+
 _ROUTE: Final = """\
 # A smarthost, with its password from the environment:
 #   via = "smtp://${SMTP_USER}:${SMTP_PASSWORD}@smtp.example.com:587"
@@ -60,7 +68,9 @@ via = "sandbox:"
 """
 
 
-_EXAMPLES: Final = {"outbox": _OUTBOX, "dkim": _DKIM, "sandbox.rule": _FAULT}
+_EXAMPLES: Final = {
+    "outbox": _OUTBOX, "dkim": _DKIM, "destination_tls": _DESTINATION_TLS, "sandbox.rule": _FAULT,
+}  # fmt: skip
 """Tables that are only there when somebody wants them."""
 
 

@@ -117,7 +117,7 @@ class Exchangers:
         if domain.startswith("["):
             records = [MailExchanger(0, _literal(domain))]
         else:
-            records = await self._records(_ascii(domain), notes)
+            records = await self._records(ascii_domain(domain), notes)
         looked = await asyncio.gather(
             *(self._look(record, port, allow_private_addresses) for record in records)
         )
@@ -262,7 +262,7 @@ def _literal(domain: str) -> str:
         ) from fault
 
 
-def _ascii(domain: str) -> str:
+def ascii_domain(domain: str) -> str:
     """The domain as the DNS knows it. Raises DestinationFailure."""
     name = domain.rstrip(".").lower()
     try:

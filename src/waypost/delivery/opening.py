@@ -12,12 +12,17 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from waypost.delivery.backoff import Circuits
 from waypost.delivery.chance import Chance
 from waypost.delivery.courier import ConnectionBroken, Courier, CourierSettings, Dispatcher
-from waypost.delivery.exchangers import DestinationFailure, Exchanger, Exchangers
+from waypost.delivery.exchangers import (
+    DestinationFailure,
+    Exchanger,
+    Exchangers,
+    ascii_domain,
+)
 from waypost.delivery.lane import Lane
 from waypost.delivery.outcome import (
     Outcome,
@@ -57,6 +62,9 @@ from waypost.smtp.client_events import (
 )
 from waypost.smtp.client_states import DEFAULT_TIMEOUTS
 from waypost.smtp.reply import Reply
+
+if TYPE_CHECKING:  # a program that only sends over a smarthost loads none of it
+    from waypost.delivery.tls_policy import Demand, TlsPolicies
 
 CONNECT_SECONDS: Final = 30.0
 """For one host, over all its addresses."""
@@ -129,6 +137,7 @@ class Opener:
         timeouts: Mapping[str, float] | None = None,
         logins: Logins | None = None,
         eager: bool = True,
+        tls_policies: TlsPolicies | None = None,
     ) -> None:
         """`timeouts` by stage, and "connect" for one host; what is not there is as by default."""
         self._hostname = hostname
@@ -146,6 +155,8 @@ class Opener:
         self._connect_seconds = self._timeouts.pop("connect", CONNECT_SECONDS)
         self._logins = logins
         self._eager = eager
+        self.tls_policies = tls_policies
+        """For direct delivery; None: what the route says, for every destination."""
 
     def courier(self, lane: Lane, dispatcher: Dispatcher) -> Courier:
         """A courier without a connection."""
@@ -189,14 +200,25 @@ class Opener:
             except DestinationFailure as fault:
                 self._note(transcript, str(fault))
                 raise OpeningFailed(tuple(failures), fault) from fault
+            demand = await self._demand(courier, hop)
             for candidate in candidates:
+                if demand is not None and not demand.allows(candidate.host):
+                    refusal = demand.refusal(candidate.host)
+                    failures.append(HostFailure(candidate.host, refusal))
+                    self._note(transcript, refusal.text)
+                    continue
                 tried += 1
                 if tried > MAXIMUM_HOSTS:
                     break
-                failure = await self._try(courier, hop, candidate, transcript)
+                way = hop
+                if demand is not None and isinstance(hop, MxDelivery):
+                    way = demand.applied(hop)
+                failure = await self._try(courier, way, candidate, transcript)
                 if failure is None:
                     courier.open()
                     return
+                if demand is not None:
+                    failure = replace(failure, outcome=demand.explained(failure.outcome))
                 failures.append(failure)
         raise OpeningFailed(tuple(failures))
 
@@ -230,6 +252,20 @@ class Opener:
 
     def _note(self, transcript: Transcript, text: str) -> None:
         transcript.add(self._clock.monotonic(), "*", text)
+
+    async def _demand(self, courier: Courier, hop: NextHop) -> Demand | None:
+        """What is asked of the way to the destination, beyond the route."""
+        destination = courier.lane.destination
+        if (
+            self.tls_policies is None
+            or not isinstance(hop, MxDelivery)
+            or destination.startswith("[")
+        ):
+            return None
+        demand, note = await self.tls_policies.demand(ascii_domain(destination), hop)
+        if note:
+            courier.recorder.note(note)
+        return demand
 
     async def _candidates(self, courier: Courier, hop: NextHop) -> tuple[Exchanger, ...]:
         if isinstance(hop, MxDelivery):

@@ -6,10 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from waypost.doctor.domain_health.dkim_keys import read_key
-from waypost.sender_policy.dmarc_record import POLICIES, read_dmarc, report_domain
 from waypost.doctor.domain_health.finding import text_record
-from waypost.doctor.domain_health.strict_transport import LONGEST_AGE, read_policy
+from waypost.mail.strict_transport import LONGEST_AGE, read_policy
 from waypost.mail.tag_list import parse_tags, versioned
+from waypost.sender_policy.dmarc_record import POLICIES, read_dmarc, report_domain
 
 PIECES = st.sampled_from(
     ["v=DMARC1", "v=DKIM1", "p=", "p=reject", "p=AAAA", "sp=x", "pct=101", "rua=mailto:a@b.c!1g",

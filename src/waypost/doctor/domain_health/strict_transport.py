@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from waypost.doctor.domain_health.finding import (
@@ -16,85 +15,14 @@ from waypost.doctor.domain_health.finding import (
     warn,
 )
 from waypost.doctor.domain_health.mail_exchangers import Exchangers
+from waypost.mail.strict_transport import POLICY_ID, read_policy
 from waypost.mail.tag_list import parse_tags, versioned
 from waypost.net.records import texts_of
 from waypost.net.resolver import ResolutionTemporaryFailure, Resolver
 from waypost.net.web import Web, WebFailure, WebRequest, WebTlsFailure
 
-LONGEST_AGE: Final = 31_557_600
-"""Seconds: one year (RFC 8461 3.2)."""
-
 SHORT_AGE: Final = 86_400
 """Seconds; a policy that is forgotten sooner hardly protects (RFC 8461 3.2 advises weeks)."""
-
-_ID: Final = re.compile(r"[A-Za-z0-9]{1,32}")
-_PATTERN: Final = re.compile(r"(?:\*\.)?[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?")
-MODES: Final = ("enforce", "testing", "none")
-
-
-@dataclass(frozen=True, slots=True)
-class StsPolicy:
-    """A policy file as read; reading never fails."""
-
-    mode: str
-    """enforce, testing, none; "" where it is none of them."""
-    exchangers: tuple[str, ...]
-    """Names, or *.example.com for all directly below."""
-    max_age: int
-    faults: tuple[str, ...]
-
-    def allows(self, host: str) -> bool:
-        """Whether a mail server is one of them (RFC 8461 4.1)."""
-        name = host.rstrip(".").lower()
-        for pattern in self.exchangers:
-            wanted = pattern.lower()
-            if wanted.startswith("*."):
-                if name.partition(".")[2] == wanted[2:]:
-                    return True
-            elif name == wanted:
-                return True
-        return False
-
-
-def read_policy(body: bytes) -> StsPolicy:
-    """Read any bytes as a policy file (RFC 8461 3.2)."""
-    faults: list[str] = []
-    try:
-        text = body.decode("utf-8")
-    except UnicodeDecodeError:
-        text = body.decode("utf-8", "replace")
-        faults.append("it is no UTF-8 text")
-    single: dict[str, str] = {}
-    exchangers: list[str] = []
-    for line in re.split(r"\r?\n", text):
-        if not line.strip():
-            continue
-        key, colon, value = line.partition(":")
-        key, value = key.strip(), value.strip()
-        if not colon:
-            faults.append(f"the line {line[:80]!r} is no key: value pair")
-        elif key == "mx":
-            if _PATTERN.fullmatch(value):
-                exchangers.append(value)
-            else:
-                faults.append(f"mx: {value[:80]!r} is no name")
-        elif key in single:
-            faults.append(f"{key} stands there twice")
-        else:
-            single[key] = value
-    if single.get("version") != "STSv1":
-        faults.append("there is no version: STSv1")
-    mode = single.get("mode", "")
-    if mode not in MODES:
-        faults.append(f"mode must be one of {', '.join(MODES)}")
-        mode = ""
-    age = single.get("max_age", "")
-    max_age = int(age) if re.fullmatch(r"[0-9]{1,10}", age) else 0
-    if not age or not re.fullmatch(r"[0-9]{1,10}", age) or max_age > LONGEST_AGE:
-        faults.append(f"max_age must be a number of seconds up to {LONGEST_AGE}")
-    if mode in ("enforce", "testing") and not exchangers:
-        faults.append("there is no mx")
-    return StsPolicy(mode, tuple(exchangers), max_age, tuple(faults))
 
 
 async def look_at_strict_transport(
@@ -115,7 +43,7 @@ async def look_at_strict_transport(
         return (fail("mta_sts.several", text, *evidence, fix="Keep one of them."),)
     tags = parse_tags(texts[0])
     findings: list[Finding] = []
-    if tags.get("v") != "STSv1" or not _ID.fullmatch(tags.get("id") or ""):
+    if tags.get("v") != "STSv1" or not POLICY_ID.fullmatch(tags.get("id") or ""):
         findings.append(
             fail(
                 "mta_sts.malformed",

@@ -39,6 +39,7 @@ _OF_REASON: Final[Mapping[str, type[DeliveryError]]] = {
     "tls-refused": errors.TlsFailed,
     "tls-failed": errors.TlsFailed,
     "certificate-refused": errors.TlsFailed,
+    "exchanger-not-in-policy": errors.TlsFailed,
     "greeting-refused": errors.ServiceRefused,
     "hello-refused": errors.ServiceRefused,
     "accepts-no-mail": errors.ServiceRefused,
