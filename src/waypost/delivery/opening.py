@@ -294,6 +294,10 @@ class Opener:
             capable = await self._hello(courier, place, peer)
             if mode in (TlsMode.REQUIRED, TlsMode.OPPORTUNISTIC):
                 capable = await self._start_tls(courier, hop, candidate, place, capable)
+            client = courier.client
+            if client.capabilities is not None and not (client.encrypted and hop.verify):
+                # RFC 8689 4.2.1: the offer counts only of a server that is known to be the one.
+                client.capabilities = replace(client.capabilities, require_tls=False)
             if isinstance(hop, Smarthost):
                 await self._log_in(courier, hop, place, capable)
             if courier.transport is None:  # it answered and hung up, before we came to know

@@ -65,7 +65,8 @@ def refusal_before_sending(transaction: Transaction, capabilities: Capabilities)
     if not capabilities.smtputf8 and transaction.needs_smtputf8:
         return reply(553, "5.6.7", "The message needs SMTPUTF8, which the server does not offer")
     if envelope.require_tls and not capabilities.require_tls:
-        return reply(550, "5.7.30", "The message asks for REQUIRETLS, which is not offered")
+        text = "The message asks for REQUIRETLS, which no server with a verified certificate offers"
+        return reply(550, "5.7.30", text)
     if envelope.body == "BINARYMIME":
         return reply(554, "5.6.1", "Content of type BINARYMIME cannot be sent")
     return None

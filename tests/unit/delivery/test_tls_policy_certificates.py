@@ -75,7 +75,9 @@ class Exchange:
         self.traps.append(trap)
         return file
 
-    async def deliver(self, *rules: TlsRule, ca_file: str, policy: bool = True) -> Outcome:
+    async def deliver(
+        self, *rules: TlsRule, ca_file: str, policy: bool = True, require_tls: bool = False
+    ) -> Outcome:
         chance, clock = random.Random(1), SystemClock()
         resolver = StaticResolver(
             mail_exchangers={"one.example": ((10, "mx.one.example"), (20, "backup.one.example"))},
@@ -93,7 +95,7 @@ class Exchange:
             (MxDelivery(port=self.port, ca_file=ca_file),),
             allow_private_addresses=True,
         )
-        envelope = Envelope("a@example.com", (Recipient("b@one.example"),))
+        envelope = Envelope("a@example.com", (Recipient("b@one.example"),), require_tls=require_tls)
         (outcome,) = await deliver_once(
             envelope, CONTENT, route, opener, clock, lambda *_line: None
         )
@@ -187,5 +189,24 @@ def test_the_authority_of_a_partner_counts_where_his_rule_names_it(tmp_path: Pat
         own = str(self_signed(tmp_path / "own", "x.example", dt.datetime.now(dt.UTC))[0])
         rule = TlsRule(("one.example",), TlsLevel.VERIFIED, (), partner)
         assert (await exchange.deliver(rule, ca_file=own)).is_delivered
+
+    told(tmp_path, story)
+
+
+def test_requiretls_goes_to_a_server_whose_certificate_was_verified(tmp_path: Path) -> None:
+    async def story(exchange: Exchange) -> None:
+        ca_file = await exchange.listen("127.0.0.1", "mx.one.example")
+        assert (await exchange.deliver(ca_file=ca_file, require_tls=True)).is_delivered
+        assert exchange.received[0][1].envelope.require_tls
+
+    told(tmp_path, story)
+
+
+def test_requiretls_goes_to_no_server_that_may_be_a_stranger(tmp_path: Path) -> None:
+    async def story(exchange: Exchange) -> None:
+        ca_file = await exchange.listen("127.0.0.1", "other.example")
+        outcome = await exchange.deliver(ca_file=ca_file, policy=False, require_tls=True)
+        assert (outcome.kind, str(outcome.status)) == ("permanent", "5.7.30")
+        assert exchange.received == []
 
     told(tmp_path, story)
