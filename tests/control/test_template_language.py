@@ -118,3 +118,22 @@ def test_variables_are_checked_before_anything_is_made() -> None:
     with pytest.raises(InvalidPart, match="characters together"):
         template.rendered({"name": "x" * 1_000_000})
     assert template.rendered({"name": "Ann"}).subject == "Hi Ann"
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        "{% if big|join == 'x' %}{% endif %}", "{% if 'b' in big %}{% endif %}",
+        "{% if big == same %}{% endif %}", "{% if [big] == [same] %}{% endif %}",
+        "{% if 'ab' in long %}{% endif %}",
+    ],
+)  # fmt: skip
+def test_looking_through_lists_and_texts_in_a_loop_counts(inner: str) -> None:
+    values = {"l": [0] * 2000, "big": [""] * 1000, "same": [""] * 1000, "long": "a" * 20_000}
+    with pytest.raises(TemplateFault, match="steps"):
+        render(f"{{% for x in l %}}{inner}{{% endfor %}}", values, html=False)
+
+
+def test_a_number_beyond_all_numbers_is_refused_when_the_template_is_stored() -> None:
+    with pytest.raises(TemplateFault, match="too large"):
+        needs_of("{{ 1e999 }}")

@@ -8,6 +8,7 @@ the template, by the steps of its loops and filters, and by the length of what c
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -30,9 +31,11 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 MAXIMUM_STEPS: Final = 100_000
 """Of one rendering: a piece of syntax in a loop is one each time, and so are CHARACTERS that a
-filter works on."""
+filter or a comparison works on, and the entries of what is joined; ENTRIES that are compared are
+one."""
 
 CHARACTERS: Final = 100
+ENTRIES: Final = 10
 
 MAXIMUM_RENDERED: Final = 1024 * 1024
 """Characters that come out."""
@@ -52,6 +55,7 @@ _OF_LOOPS: Final = frozenset({"index", "index0", "first", "last", "length"})
 _STEPS: Final = "(steps)"
 """The name of what counts the steps; no template can say it."""
 _BOUNDED: Final = "(bounded)"
+_WEIGHED: Final = "(weighed)"
 _PLACE: Final = re.compile(r"'([^']{1,100})' is undefined")
 
 
@@ -110,9 +114,34 @@ def _bounded(context: Context, given: Any, weight: int) -> Sequence[Any]:
     return list(given)
 
 
-def _join(given: Any, separator: str = "") -> str:
+@pass_context
+def _weighed(context: Context, given: Any) -> Any:
+    """What is compared, or looked for in something: Python goes through all of it."""
+    if isinstance(given, str | list | Mapping):
+        steps: _Steps = context[_STEPS]
+        steps.take(_weight(given))
+    return given
+
+
+def _weight(given: Any) -> int:
+    weight = 0
+    waiting = [given]
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, str):
+            weight += len(one) // CHARACTERS
+        elif isinstance(one, list | Mapping):
+            weight += 1 + len(one) // ENTRIES
+            waiting += one if isinstance(one, list) else one.values()
+    return weight
+
+
+@pass_context
+def _join(context: Context, given: Any, separator: str = "") -> str:
     if not isinstance(given, list) or not isinstance(separator, str):
         raise TemplateFault("join takes a list, and puts a text between its entries")
+    steps: _Steps = context[_STEPS]
+    steps.take(len(given))
     words = [str(_written(one)) for one in given]
     if sum(map(len, words)) + len(separator) * len(words) > MAXIMUM_RENDERED:
         raise TemplateFault(f"join makes more than {MAXIMUM_RENDERED} characters")
@@ -189,7 +218,7 @@ _FILTERS: Final = {
     **{name: _of_text(name) for name in _TEXTS},
     "e": _of_text("escape"), "default": known.do_default, "d": known.do_default,
     "length": _length, "first": _first, "last": _last, "join": _join, "round": _round,
-    _BOUNDED: _bounded,
+    _BOUNDED: _bounded, _WEIGHED: _weighed,
 }  # fmt: skip
 _TESTS: Final = (
     "defined", "undefined", "none", "odd", "even", "string", "number", "boolean", "true", "false",
@@ -248,11 +277,20 @@ def _compiled(source: str, *, html: bool) -> tuple[Template, Needs]:
             loop.iter = nodes.Filter(
                 loop.iter, _BOUNDED, [weight], [], None, None, lineno=loop.lineno
             )
+        for compared in list(tree.find_all(nodes.Compare)):
+            compared.expr = _counted(compared.expr)
+            for operand in compared.ops:
+                operand.expr = _counted(operand.expr)
         return environment.from_string(tree), needs
     except TemplateSyntaxError as fault:
         raise TemplateFault(fault.message or "it is not understood", fault.lineno) from None
     except (RecursionError, SyntaxError, MemoryError):
         raise TemplateFault("it has too much inside each other") from None
+
+
+def _counted(node: nodes.Expr) -> nodes.Expr:
+    """An operand whose size is counted."""
+    return nodes.Filter(node, _WEIGHED, [], [], None, None, lineno=node.lineno)
 
 
 def _check(tree: nodes.Template) -> None:
@@ -270,6 +308,9 @@ def _check(tree: nodes.Template) -> None:
                 "filters, if and for",
                 node.lineno,
             )
+        value = node.value if isinstance(node, nodes.Const) else None
+        if isinstance(value, float) and not math.isfinite(value):
+            raise TemplateFault("a number in it is too large", node.lineno)
         if isinstance(node, nodes.For) and node.recursive:
             raise TemplateFault("loops do not call themselves", node.lineno)
         if isinstance(node, nodes.Filter) and node.name not in _FILTERS:
