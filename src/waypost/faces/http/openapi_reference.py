@@ -99,6 +99,7 @@ PROBLEMS: Final = {
     "too-many-pauses": "409: as many queues are paused as may be",
     "too-many-requests": "429: the key has made as many requests as may be in this time",
     "too-many-templates": "409: as many templates are kept as may be",
+    "two-lengths": "400: `Content-Length` and `Transfer-Encoding` in one request",
     "unknown-host": "421: the name in `Host` is none of this server",
     "unsupported-media-type": "415: the body is of a type that is not taken",
 }

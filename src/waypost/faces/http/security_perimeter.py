@@ -48,6 +48,8 @@ class Perimeter:
 
     def _admit(self, request: Request) -> Problem | None:
         """Put the real client into the scope; the problem of a request that may not pass."""
+        if "content-length" in request.headers and "transfer-encoding" in request.headers:
+            return _two_lengths()
         scope = request.scope
         peer = scope["client"][0] if scope.get("client") else ""
         trusted = self._is_proxy(peer)
@@ -90,6 +92,17 @@ class Perimeter:
         if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
             parsed = parsed.ipv4_mapped
         return any(parsed in network for network in self._proxies)
+
+
+def _two_lengths() -> Problem:
+    """RFC 9112, 6.1: a proxy in front may have gone by the other one (request smuggling)."""
+    return Problem(
+        400,
+        "the request has a Content-Length and a Transfer-Encoding; where it ends is not certain, "
+        "so the connection is closed; send one of them",
+        type=problem_type("two-lengths"),
+        headers={"Connection": "close"},
+    )
 
 
 def _plain(peer: str) -> Problem:

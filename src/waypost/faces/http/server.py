@@ -18,6 +18,7 @@ import structlog
 import uvicorn
 from fastapi import FastAPI
 
+from waypost.faces.http.connections import BoundedConnection
 from waypost.relay.listener_address import ListenerAddress
 
 STOP_SECONDS: Final = 2
@@ -70,10 +71,10 @@ class HttpServer:
         _take_over_log()
         self._server = _Server(
             uvicorn.Config(
-                application, lifespan="off", log_config=None, access_log=False,
-                server_header=False, proxy_headers=False, ws="none", backlog=BACKLOG,
-                limit_concurrency=CONNECTIONS, timeout_graceful_shutdown=STOP_SECONDS,
-                timeout_keep_alive=30, h11_max_incomplete_event_size=32 * 1024,
+                application, http=BoundedConnection, lifespan="off", log_config=None,
+                access_log=False, server_header=False, proxy_headers=False, ws="none",
+                backlog=BACKLOG, limit_concurrency=CONNECTIONS, timeout_keep_alive=30,
+                timeout_graceful_shutdown=STOP_SECONDS, h11_max_incomplete_event_size=32 * 1024,
                 ssl_context_factory=None if tls is None else lambda *_: _renewing(tls),
             )
         )  # fmt: skip
