@@ -227,7 +227,7 @@ class SqliteQuestions(SqliteSearch):
 
     async def recall(self, name: str) -> str | None:
         """What was kept under a name."""
-        row = await self._ask(
+        row = await self._glance(
             lambda c: c.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
         )
         return None if row is None else str(row[0])
