@@ -49,7 +49,7 @@ _TAGS: Final = {
     "templates": "Messages with places to fill in.",
     "doctor": "What a reply means, and what is wrong with a server or domain.",
     "sandbox": "What is to go wrong for programs that are tested.",
-    "accounts": "People of the panel, API keys, the audit log.",
+    "accounts": "People of the panel, API keys, the relay's users, the audit log.",
     "status": "The relay as a whole.",
 }
 

@@ -16,7 +16,7 @@ from waypost.control.accounts import Operator
 from waypost.control.accounts_links import LINK_SECONDS
 from waypost.faces.documents import time_text
 from waypost.faces.http.account_rules import check_role, link_address, may_manage
-from waypost.faces.http.api import accounts_audit, accounts_keys
+from waypost.faces.http.api import accounts_audit, accounts_keys, users
 from waypost.faces.http.api.accounts_parts import Admin, Named, change, router
 from waypost.faces.http.api.models_accounts import (
     Me,
@@ -36,7 +36,7 @@ from waypost.faces.http.api_parts import (
 )
 from waypost.faces.http.security import Caller, api_caller
 
-PARTS = (accounts_audit, accounts_keys)
+PARTS = (accounts_audit, accounts_keys, users)
 """They bring their routes to the same router."""
 
 Anybody = Annotated[Caller, api_caller()]
