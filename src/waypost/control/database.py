@@ -77,7 +77,16 @@ class ControlDatabase:
             connection = sqlite3.connect(
                 self.path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
             )
-            connection.execute("PRAGMA journal_mode = WAL")
+            try:
+                connection.execute("PRAGMA journal_mode = WAL")
+            except sqlite3.DatabaseError as fault:
+                connection.close()
+                if fault.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                    raise
+                raise sqlite3.DatabaseError(
+                    f"{self.path} is damaged ({fault}); put a backup in its place, or move it away "
+                    "to begin with no accounts and keys; the mail is not in it"
+                ) from fault
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._connection = connection
