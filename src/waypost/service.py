@@ -41,6 +41,7 @@ from waypost.net.network import AsyncioNetwork, Network
 from waypost.net.resolver import Resolver
 from waypost.net.web import HttpxWeb, Web
 from waypost.relay.access import AccessPolicy, AccessSettings
+from waypost.relay.bounces import Bounces, BounceSettings, return_path_secret
 from waypost.relay.certificates import ServerCertificates, self_signed
 from waypost.relay.credentials import CredentialStore
 from waypost.relay.domain_keys import NAME as DOMAINS
@@ -96,6 +97,8 @@ class ServiceSettings:
     intake: IntakeSettings | None = None
     engine: EngineSettings | None = None
     incoming: IncomingSettings = IncomingSettings()
+    bounces: BounceSettings | None = None
+    """Where mail comes back to; None: to its senders."""
     signing_keys: tuple[SigningKey, ...] = ()
     """For DKIM, beside those of the domains that `waypost domain` knows."""
     maximum_size: int = ServerSettings("localhost").maximum_size
@@ -197,6 +200,7 @@ class Service:
         )  # fmt: skip
         self.recovery: Recovery | None = None
         self.submissions: Submissions | None = None
+        self.bounces: Bounces | None = None
         self._outboxes: Outboxes | None = None
         self._housekeeping: list[asyncio.Task[None]] = []
         self._quotas_kept = ""
@@ -222,6 +226,10 @@ class Service:
             settings.maximum_size,
             self.signing,
         )
+        if settings.bounces is not None:
+            secret = return_path_secret(settings.data)
+            self.bounces = Bounces(settings.bounces, secret, self.spool, self.clock)
+            self.engine.rewrite(self.bounces.outgoing)
         for one in settings.listeners:
             self.listeners.append(
                 Listener(
@@ -238,6 +246,7 @@ class Service:
                     nonce=_nonce,
                     clock=self.clock,
                     deadlines=self.deadlines,
+                    bounces=self.bounces,
                 )
             )
         self.sandbox_rules.configure(
@@ -284,6 +293,8 @@ class Service:
         for listener in self.listeners:
             listener.abort()
         self.signing.close()
+        if self.bounces is not None:
+            await self.bounces.settle()
         await self.spool.close()
         self.credentials.close()
         self.domain_keys.close()

@@ -27,6 +27,7 @@ from waypost.mail.dkim import DkimSigner
 from waypost.outbox.worker import WorkerSettings
 from waypost.relay.access import AccessSettings, ListenerKind
 from waypost.relay.authentication import MECHANISMS
+from waypost.relay.bounces import BounceSettings
 from waypost.relay.certificates import CertificateFault, ServerCertificates
 from waypost.relay.incoming import IncomingSettings
 from waypost.relay.intake import IntakeSettings
@@ -129,6 +130,19 @@ def fault_rule(section: FaultRuleSection) -> FaultRule:
     )  # fmt: skip
 
 
+def check_bounces(settings: Settings, report: Report) -> None:
+    """Where mail comes back to must be a place that finds the message again."""
+    domain, senders = settings.bounces.domain, settings.bounces.senders
+    if domain is None:
+        return
+    if settings.workers > 1:
+        why = "a bounce may reach a worker that has not sent the message: set workers = 1"
+        report(("bounces", "domain"), why, None)
+    if not senders and domain.count(".") < 2:
+        why = f"{domain} has no domain of senders above it; say whose mail with bounces.senders"
+        report(("bounces", "domain"), why, None)
+
+
 def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
     """Everything. The settings are whole: hostname, data, listeners and routes are there."""
     assert settings.hostname is not None
@@ -157,6 +171,11 @@ def service(settings: Settings, routes: tuple[Route, ...]) -> ServiceSettings:
         ),
         incoming=IncomingSettings(
             settings.incoming.authenticate, settings.incoming.enforce, settings.incoming.seal
+        ),
+        bounces=(
+            None
+            if settings.bounces.domain is None
+            else BounceSettings(settings.bounces.domain, settings.bounces.senders)
         ),
         signing_keys=tuple(signing_key(one) for one in settings.dkim),
         certificate=settings.tls.certificate,

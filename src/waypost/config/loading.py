@@ -127,6 +127,8 @@ def load(path: Path | None, environment: Mapping[str, str], flags: Flags) -> Con
         build.check_signing(settings, report)
     if not faulty & {"delivery"}:
         build.check_delivery(settings, report)
+    if not faulty & {"bounces", "workers"}:
+        build.check_bounces(settings, report)
     if problems:
         raise ConfigurationError(sorted(problems, key=_by_place))
     service = build.service(settings, routes)

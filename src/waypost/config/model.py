@@ -17,7 +17,7 @@ from waypost.config.accepting import (
 )
 from waypost.config.delivering import DeliverySection, RouteSection, SpoolSection, TimeoutsSection
 from waypost.config.destination_tls import DestinationTlsSection
-from waypost.config.incoming import IncomingSection
+from waypost.config.incoming import BouncesSection, IncomingSection
 from waypost.config.kinds import (
     FilePath,
     HostName,
@@ -97,6 +97,7 @@ class Settings(Section):
     access: AccessSection = AccessSection()
     limits: LimitsSection = LimitsSection()
     incoming: IncomingSection = IncomingSection()
+    bounces: BouncesSection = BouncesSection()
     recipients: RecipientsSection = RecipientsSection()
     content: ContentSection = ContentSection()
     spool: SpoolSection = SpoolSection()

@@ -13,7 +13,7 @@ import contextlib
 import ssl
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Final, Protocol, cast
 
 from waypost.delivery.lane import Lane
@@ -35,6 +35,7 @@ from waypost.smtp.client_events import (
 )
 from waypost.smtp.client_states import Stage
 from waypost.smtp.client_transaction import TransactionOutcome
+from waypost.smtp.envelope import Envelope
 from waypost.spool.contract import Body, BodyDamaged, QueuedMessage
 
 IDLE_SECONDS: Final = 60.0
@@ -71,6 +72,8 @@ class Delivery:
     transcript: Transcript
     started_at: float
     """Wall clock, seconds since the epoch."""
+    envelope: Envelope | None = field(default=None, kw_only=True)
+    """What goes out in place of the message's own."""
 
 
 class Dispatcher(Protocol):
@@ -361,7 +364,9 @@ class Courier(asyncio.Protocol):
             )
         whole = body.whole
         transaction = Transaction(
-            message.envelope, body.size, has_eight_bit=whole is None or not whole.isascii()
+            delivery.envelope or message.envelope,
+            body.size,
+            has_eight_bit=whole is None or not whole.isascii(),
         )
         now = self._clock.monotonic()
         eager = self.settings.eager and (

@@ -19,7 +19,7 @@ import structlog
 from waypost.delivery.chance import Chance
 from waypost.delivery.in_memory import InMemory, domain_of, part_of
 from waypost.delivery.lane import Lane
-from waypost.delivery.lane_keeper import LaneKeeper
+from waypost.delivery.lane_keeper import LaneKeeper, Outgoing
 from waypost.delivery.notices import Notices
 from waypost.delivery.opening import Opener
 from waypost.delivery.quota import route_with_quota
@@ -129,6 +129,10 @@ class Engine:
     def verbosity(self) -> Verbosity:
         """How much is kept of what is said."""
         return self._keeper.verbosity
+
+    def rewrite(self, outgoing: Outgoing) -> None:
+        """Let messages leave with other envelopes than their own, which stays in the spool."""
+        self._keeper.outgoing = outgoing
 
     async def start(self) -> None:
         """Begin to deliver what is queued."""

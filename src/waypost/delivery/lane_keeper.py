@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Protocol
 
 import structlog
@@ -31,6 +31,7 @@ from waypost.delivery.transcript import Transcript
 from waypost.delivery.verbosity import Verbosity
 from waypost.net.clock import Clock
 from waypost.smtp.client_transaction import TransactionOutcome
+from waypost.smtp.envelope import Envelope
 from waypost.spool.contract import QueuedMessage, Spool
 
 RECHECK_SECONDS: Final = 0.05
@@ -46,6 +47,10 @@ FOR_EVER: Final = float("inf")
 
 _OF_ALL: Final = ("total-connections", "route-connections")
 """Limits that end when any connection is closed."""
+
+
+Outgoing = Callable[[QueuedMessage], Envelope | None]
+"""The envelope that leaves in place of a message's own; None: its own."""
 
 
 class Backlog(Protocol):
@@ -74,6 +79,7 @@ class LaneKeeper:
     ) -> None:
         self.lanes: dict[tuple[str, str], Lane] = {}
         self.backlog: Backlog | None = None
+        self.outgoing: Outgoing | None = None
         self._slots = slots
         self._opener = opener
         self._settlement = settlement
@@ -393,7 +399,8 @@ class LaneKeeper:
             transcript = self.verbosity.transcript(lane, message)
         else:
             courier.opening_transcript = None
-        return Delivery(message, body, transcript, now)
+        envelope = None if self.outgoing is None else self.outgoing(message)
+        return Delivery(message, body, transcript, now, envelope=envelope)
 
     def _counted(self, lane: Lane, now: float) -> bool:
         """Whether rates and quotas let a message go now; it is counted then."""

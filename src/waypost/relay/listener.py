@@ -19,6 +19,7 @@ from waypost.faults.rules import FaultRules
 from waypost.net.clock import Clock
 from waypost.net.deadlines import Deadlines
 from waypost.relay.access import AccessPolicy, ListenerKind
+from waypost.relay.bounces import Bounces
 from waypost.relay.credentials import CredentialStore
 from waypost.relay.dates import DateSource
 from waypost.relay.head_fields import HeadSource
@@ -73,6 +74,7 @@ class Listener:
         nonce: Callable[[], str],
         clock: Clock,
         deadlines: Deadlines,
+        bounces: Bounces | None = None,
     ) -> None:
         self.settings = settings
         self.kind = settings.kind
@@ -92,6 +94,8 @@ class Listener:
         self.nonce = nonce
         self.clock = clock
         self.deadlines = deadlines
+        self.bounces = bounces
+        """Takes what comes back; None where no domain is configured for it."""
         self.dates = DateSource(clock)
         self.log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.relay")
         self.sessions: set[Session] = set()

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Any, Final, cast
 
 from waypost.mail.trace import protocol_name
+from waypost.relay.bounces import BounceIntake, Bounces
 from waypost.relay.intake import Intake, Origin
 from waypost.relay.proxy_protocol import MalformedProxyHeader, ProxyHeaderParser
 from waypost.relay.recipient_policy import NEEDS_LOOKUP
@@ -277,6 +278,7 @@ class Session(FaultySession):
         listener = self.listener
         identity = self.identity
         assert identity is not None
+        self._returned = None
         refusal = (
             listener.access.decide_sender(identity, envelope.reverse_path)
             or listener.limits.message(self.address, identity.user, self._monotonic())
@@ -294,6 +296,10 @@ class Session(FaultySession):
         listener = self.listener
         identity = self.identity
         assert identity is not None
+        bounces = listener.bounces
+        if bounces is not None and bounces.concerns(self.protocol.envelope, address):
+            self._start(self._judge_return_path(bounces, address))
+            return
         decision = listener.access.decide_recipient(identity, address)
         if decision is None:
             verdict = listener.recipients.quick(address, self._monotonic())
@@ -307,6 +313,15 @@ class Session(FaultySession):
     async def _look_up(self, address: str) -> None:
         now = self._monotonic()
         self._decide_recipient(address, await self.listener.recipients.check(address, now))
+        self._pump()
+
+    async def _judge_return_path(self, bounces: Bounces, address: str) -> None:
+        found = await bounces.judge(self.protocol.envelope, address)
+        if isinstance(found, Reply):
+            self._decide_recipient(address, found)
+        else:
+            self._returned = found
+            self._decide_recipient(address, None)
         self._pump()
 
     def _decide_recipient(self, address: str, decision: Reply | None) -> None:
@@ -350,11 +365,19 @@ class Session(FaultySession):
             )
             if not envelope.smtputf8:
                 self._origin = origin
-        self._intake = Intake(
-            listener.intake_settings, listener.spool, listener.engine, listener.dates, envelope,
-            origin,
-            listener.head_source if listener.is_submission or not identity.may_relay else None,
-        )  # fmt: skip
+        judged = listener.is_submission or not identity.may_relay
+        head_source = listener.head_source if judged else None
+        bounces, returned = listener.bounces, self._returned
+        if bounces is not None and returned is not None:
+            self._intake = BounceIntake(
+                listener.intake_settings, listener.spool, listener.engine, listener.dates,
+                envelope, origin, head_source, bounces, returned,
+            )  # fmt: skip
+        else:
+            self._intake = Intake(
+                listener.intake_settings, listener.spool, listener.engine, listener.dates,
+                envelope, origin, head_source,
+            )  # fmt: skip
         protocol.accept()
 
     def _on_piece(self, event: ContentReceived) -> None:

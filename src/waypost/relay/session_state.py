@@ -20,6 +20,7 @@ from waypost.smtp.reply import Reply
 from waypost.smtp.server import ServerProtocol
 
 if TYPE_CHECKING:
+    from waypost.relay.bounces import Returned
     from waypost.relay.listener import Listener
 
 MAXIMUM_BACKLOG: Final = 256 * 1024
@@ -45,8 +46,8 @@ class SessionState(asyncio.Protocol):
 
     __slots__ = (
         "_authentication", "_early", "_ended", "_held", "_intake", "_introduced", "_monotonic",
-        "_origin", "_paused_by", "_proxy", "_tasks", "_tls_text", "_transport", "address",
-        "deadline", "identity", "listener", "protocol", "refusal", "registered",
+        "_origin", "_paused_by", "_proxy", "_returned", "_tasks", "_tls_text", "_transport",
+        "address", "deadline", "identity", "listener", "protocol", "refusal", "registered",
     )  # fmt: skip
 
     def __init__(self, listener: Listener, introduced: str = "") -> None:
@@ -62,6 +63,8 @@ class SessionState(asyncio.Protocol):
         """The connection counts in the limits of its address."""
         self._transport: asyncio.Transport | None = None
         self._intake: Intake | None = None
+        self._returned: Returned | None = None
+        """The bounce that this transaction brings."""
         self._authentication: Authentication | None = None
         self._proxy: ProxyHeaderParser | None = None
         self._introduced = bool(introduced)
