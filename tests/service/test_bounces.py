@@ -235,6 +235,24 @@ async def test_off_by_default(tmp_path: Path) -> None:
 
 
 @in_loop
+async def test_a_complaint_is_told_as_one(tmp_path: Path) -> None:
+    report = (
+        b"From: feedback@example.net\r\nSubject: Abuse\r\nMIME-Version: 1.0\r\n"
+        b'Content-Type: multipart/report; report-type=feedback-report; boundary="b"\r\n\r\n'
+        b"--b\r\nContent-Type: text/plain\r\n\r\nThis is a complaint.\r\n"
+        b"--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\n"
+        b"User-Agent: x/1\r\nVersion: 1\r\nOriginal-Rcpt-To: bob@example.net\r\n\r\n--b--\r\n"
+    )
+    async with relays(tmp_path) as world:
+        (path,) = await world.send(SENDER, "bob@example.net")
+        await world.come_back(path, report)
+        (entry,) = await world.told()
+        assert entry.name == "complained"
+        assert json.loads(entry.detail)["type"] == "abuse"
+        assert world.ours.spool.suppression_reason("bob@example.net") == "complaint (abuse)"
+
+
+@in_loop
 async def test_a_large_bounce_is_passed_on_whole(tmp_path: Path) -> None:
     async with relays(tmp_path) as world:
         (path,) = await world.send(SENDER, "bob@example.net")
