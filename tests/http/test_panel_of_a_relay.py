@@ -145,3 +145,19 @@ def test_a_new_certificate_is_used_without_a_restart(relay: RelayProcess) -> Non
     for name in ("self-signed.key", "self-signed.pem"):
         (other.data / "tls" / name).replace(relay.data / "tls" / name)
     assert certificate() != first
+
+
+def test_a_damaged_file_of_the_panel_does_not_stop_the_mail(relay: RelayProcess) -> None:
+    relay.start()
+    relay.stop()
+    (relay.data / "control.sqlite").write_bytes(b"no database at all" * 100)
+    for more in ("-wal", "-shm"):
+        (relay.data / f"control.sqlite{more}").unlink(missing_ok=True)
+
+    relay.start()
+
+    (told,) = relay.events("no panel")
+    assert "control.sqlite is damaged" in told["why"]
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://{relay.panel}/", timeout=WAIT)
+    relay.stop()

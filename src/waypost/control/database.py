@@ -22,6 +22,10 @@ BUSY_SECONDS: Final = 10.0
 _Result = TypeVar("_Result")
 
 
+class DamagedDatabase(sqlite3.DatabaseError):
+    """The file is no database, or no longer; the text says which and what to do."""
+
+
 class ControlDatabase:
     """See the module. Each room brings its tables with `add_tables`, before or after `open`."""
 
@@ -62,6 +66,14 @@ class ControlDatabase:
         """Make the tables of one room where they are missing (CREATE ... IF NOT EXISTS)."""
         self._open().executescript(statements)
 
+    @staticmethod
+    def is_damaged(fault: sqlite3.DatabaseError) -> bool:
+        """Whether the file itself is at fault, and not who else uses it, or the disk."""
+        code = getattr(fault, "sqlite_errorcode", None)
+        return isinstance(fault, DamagedDatabase) or code in (
+            sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT,
+        )  # fmt: skip
+
     def close(self) -> None:
         """Let what is under way end, and close the file."""
         self._pool.shutdown(wait=True)
@@ -81,9 +93,9 @@ class ControlDatabase:
                 connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.DatabaseError as fault:
                 connection.close()
-                if fault.sqlite_errorcode not in (sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT):
+                if not self.is_damaged(fault):
                     raise
-                raise sqlite3.DatabaseError(
+                raise DamagedDatabase(
                     f"{self.path} is damaged ({fault}); put a backup in its place, or move it away "
                     "to begin with no accounts and keys; the mail is not in it"
                 ) from fault

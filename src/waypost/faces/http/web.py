@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import structlog
 
 from waypost.administration import Administration
@@ -36,6 +38,7 @@ class WebFace:
         )  # fmt: skip
         self.first_run = ""
         """A link with which the first person makes an account; "" where there is one."""
+        self._opened = True
         self._log: structlog.stdlib.BoundLogger = structlog.get_logger("waypost.panel")
 
     @property
@@ -60,8 +63,17 @@ class WebFace:
     async def start(self) -> None:
         """Open the room and listen. Raises OSError, sqlite3.Error.
 
-        Where nobody asked for a panel and its port is taken, the relay does without.
+        Where nobody asked for a panel and its port is taken, the relay does without; and so it does
+        where the room's file is damaged: mail does not stop for it.
         """
+        try:
+            self.room.accounts.open()
+        except sqlite3.DatabaseError as fault:
+            if not self.room.database.is_damaged(fault):
+                raise
+            self._log.error("no panel", why=str(fault))
+            self._opened = False
+            return
         await self.room.open()
         try:
             await self._server.start()
@@ -79,6 +91,9 @@ class WebFace:
     async def stop(self) -> None:
         """Stop listening and close the room. Streams of events end first, as nothing else ends
         them."""
+        if not self._opened:
+            self.room.database.close()
+            return
         self.room.events.close()
         try:
             await self._server.stop()
