@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import sqlite3
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -145,8 +146,8 @@ class StrictTransport:
     async def _recalled(self, domain: str) -> KeptPolicy | None:
         try:
             text = await self._store.recall(KEPT_AS + domain)
-        except SpoolRefusal:
-            return None
+        except (SpoolRefusal, sqlite3.Error):
+            return None  # it is fetched anew
         return None if text is None else _read(text)
 
 

@@ -251,7 +251,8 @@ class BounceIntake(Intake):
 
 
 def return_path_secret(folder: Path) -> bytes:
-    """The secret in the data folder, made where there is none. Raises OSError and ValueError."""
+    """The secret in the data folder, made where there is none. Raises OSError, also for
+    one that is damaged."""
     file = folder / KEY_FILE
     try:
         found = file.read_bytes()
@@ -265,7 +266,7 @@ def return_path_secret(folder: Path) -> bytes:
         made.replace(file)
         found = file.read_bytes()
     if len(found) != SECRET_BYTES:
-        raise ValueError(
+        raise OSError(
             f"{file} has {len(found)} bytes in place of {SECRET_BYTES}; restore it from a backup, "
             "or remove it: bounces of mail that has left already are refused then"
         )
