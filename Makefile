@@ -26,7 +26,7 @@ run: $(RUNTIME) ## Start the relay; its sandbox keeps every message on this mach
 	@exec $(BIN)/waypost serve $(SERVE)
 
 test: lint peers $(DJANGO_TESTS) ## Lint, then run every test but the long ones
-	DJANGO_TESTS=$(abspath $(DJANGO_TESTS)) $(BIN)/python -m pytest $(PYTEST)
+	@DJANGO_TESTS=$(abspath $(DJANGO_TESTS)) sh .ci/tests $(BIN)/python $(PYTEST)
 
 unit: $(DEVELOPMENT) ## Run the unit tests alone
 	$(BIN)/python -m pytest tests/unit $(PYTEST)
