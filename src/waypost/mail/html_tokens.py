@@ -22,7 +22,7 @@ RAW_TEXT: Final = frozenset([
 
 _NAME: Final = re.compile(r"[A-Za-z][^\s/>\x00]*+")
 _ATTRIBUTE: Final = re.compile(
-    r"[\s/]*+([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>]*+)))?+"
+    r"[\s/]*+([^\s/>][^\s/>=]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s>]*+)))?"
 )
 _COMMENT_END: Final = re.compile(r"--!?>")
 _RAW_END: Final = {

@@ -21,7 +21,7 @@ MAXIMUM_NAME: Final = 120
 """Characters of a file name."""
 
 _PARAMETER: Final = re.compile(
-    r';[\s;]*+([^\s=;"]{1,60}+)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"?|([^;]*+))', re.DOTALL
+    r';[\s;]*+([^\s=;"]{1,60}+)\s*+=\s*+(?:"((?:[^"\\]|\\.)*)"?|([^;]*+))', re.DOTALL
 )
 _ESCAPED: Final = re.compile(r"\\(.)", re.DOTALL)
 _NUMBERED: Final = re.compile(r"([^*]+)\*([0-9]{1,3})(\*?)")

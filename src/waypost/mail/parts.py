@@ -30,7 +30,7 @@ MAXIMUM_FIELD: Final = 16 << 10
 """Bytes of one field that are kept."""
 
 _FIELD: Final = re.compile(
-    rb"([!-9;-~]++)[ \t]*+:[ \t]*+([^\r\n]*+(?:\r?\n[ \t][^\r\n]*+)*+)(?:\r?\n)?"
+    rb"([!-9;-~]++)[ \t]*+:[ \t]*+([^\r\n]*+(?:\r?\n[ \t][^\r\n]*+)*)(?:\r?\n)?"
 )
 _LINE: Final = re.compile(rb"[^\n]*+\n?")
 _END: Final = re.compile(rb"\r?\n\r?\n")
