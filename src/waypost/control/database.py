@@ -14,6 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final, TypeVar
 
+from waypost.relay.private_database import connect_private
+
 NAME: Final = "control.sqlite"
 
 BUSY_SECONDS: Final = 10.0
@@ -83,12 +85,7 @@ class ControlDatabase:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self.path.touch(mode=0o600)  # before SQLite makes it for everybody to read
-            self.path.chmod(0o600)
-            connection = sqlite3.connect(
-                self.path, isolation_level=None, timeout=BUSY_SECONDS, check_same_thread=False
-            )
+            connection = connect_private(self.path, timeout=BUSY_SECONDS, check_same_thread=False)
             try:
                 connection.execute("PRAGMA journal_mode = WAL")
             except sqlite3.DatabaseError as fault:

@@ -23,6 +23,7 @@ from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
 from waypost.delivery.routing import Patterns
+from waypost.relay.private_database import connect_private
 from waypost.smtp.scram import ScramFault, ScramVerifier, prepared
 
 REMEMBERED_SECONDS: Final = 300.0
@@ -92,12 +93,7 @@ class CredentialStore:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path.touch(mode=0o600)  # before SQLite makes it for everybody to read
-            self._connection = sqlite3.connect(
-                self._path, isolation_level=None, timeout=10, check_same_thread=False
-            )
-            self._path.chmod(0o600)
+            self._connection = connect_private(self._path, check_same_thread=False)
             self._connection.execute(_SCHEMA)
         return self._connection
 

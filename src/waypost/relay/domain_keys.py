@@ -18,6 +18,7 @@ from typing import Final
 
 from waypost.mail.dkim import DkimSigner
 from waypost.mail.dkim_keys import InvalidKey, PrivateKey, generate_key, key_pem, load_key
+from waypost.relay.private_database import connect_private
 from waypost.relay.signing import SigningKey
 
 NAME: Final = "domains.sqlite"
@@ -209,10 +210,7 @@ class DomainKeys:
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:
-            self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            self._path.touch(mode=0o600)  # before SQLite makes it for everybody to read
-            self._path.chmod(0o600)
-            self._connection = sqlite3.connect(self._path, isolation_level=None, timeout=10)
+            self._connection = connect_private(self._path)
             self._connection.execute("PRAGMA foreign_keys = ON")
             self._connection.executescript(_SCHEMA)
         return self._connection
