@@ -17,11 +17,10 @@ import asyncio
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from email.utils import getaddresses
 from typing import Final
 
-from waypost.mail.address import InvalidAddress, domain_to_ascii
 from waypost.mail.arc import ArcChain, ArcVerdict, ChainStatus
+from waypost.mail.authors import authors
 from waypost.mail.dkim import CannotSign, DkimSigner, RelaxedBodyHash
 from waypost.mail.dkim_field import Signature
 from waypost.mail.dkim_verification import (
@@ -44,9 +43,6 @@ ASK_SECONDS: Final = 20.0
 
 LONGEST_VALUE: Final = 255
 """Characters of a name, a reason or an address in the field."""
-
-LONGEST_FROM: Final = 2000
-"""Bytes of From that are looked at."""
 
 LONGEST_REASON: Final = 100
 
@@ -345,14 +341,10 @@ def _author_domains(block: HeaderBlock) -> tuple[str, ...]:
     if block.asked.count(b"from") != 1:
         return ()
     found: dict[str, None] = {}
-    for _, address in getaddresses([block.raw_field(b"from", LONGEST_FROM)]):
-        local, at, domain = address.rpartition("@")
-        if not (local and at and domain):
+    for author in authors(block):
+        if author is None:
             return ()
-        try:
-            found[domain_to_ascii(domain).lower()] = None
-        except InvalidAddress:
-            return ()
+        found[author[1]] = None
     return tuple(found)
 
 

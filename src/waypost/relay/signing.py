@@ -15,11 +15,10 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from email.utils import getaddresses
 from typing import Final
 
 from waypost.delivery.routing import Patterns
-from waypost.mail.address import InvalidAddress, domain_to_ascii
+from waypost.mail.authors import authors
 from waypost.mail.dkim import CannotSign, DkimSigner, PreparedSignature, RelaxedBodyHash
 from waypost.mail.headers import HeaderBlock
 from waypost.smtp.envelope import Envelope
@@ -30,9 +29,6 @@ THREADS: Final = 2
 _CANNOT_SIGN: Final = reply(451, "4.3.0", "The message could not be signed: try again later")
 
 OWN_FIELDS: Final = 1000
-
-LONGEST_FROM: Final = 2000
-"""Bytes of From that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +68,15 @@ class MessageSigning:
         self._exact = {domain: tuple(signers) for domain, signers in exact.items()}
         self._above = {domain: tuple(signers) for domain, signers in above.items()}
 
-    def sealer(self, domain: str) -> DkimSigner | None:
-        """The key of RSA, which every verifier knows, of a domain or of the nearest above it."""
+    def _look_again(self) -> None:
+        """Take up keys that have changed."""
         if (renewed := self._renewed()) is not None:
             self.use(renewed)
-        found = self._exact.get(domain) or self._nearest_above(domain)
-        return next((one for one in found if one.algorithm == "rsa-sha256"), None)
+
+    def sealer(self, domain: str) -> DkimSigner | None:
+        """The key of RSA, which every verifier knows, of a domain or of the nearest above it."""
+        self._look_again()
+        return next((one for one in self._keys_of(domain) if one.algorithm == "rsa-sha256"), None)
 
     def close(self) -> None:
         """No more is signed."""
@@ -95,8 +94,7 @@ class MessageSigning:
         now: float,
     ) -> SigningMessage | None:
         """The signatures of a message (head_fields.HeadSource); None where no key is for it."""
-        if (renewed := self._renewed()) is not None:
-            self.use(renewed)
+        self._look_again()
         if not self._exact:
             return None
         signers = self._signers(block, user)
@@ -127,25 +125,21 @@ class MessageSigning:
         )
 
     def _signers(self, block: HeaderBlock, user: str | None) -> tuple[DkimSigner, ...]:
-        if not block.has(b"from"):
+        author = next(iter(authors(block)), None)
+        if author is None:
             return ()
-        mailboxes = getaddresses([block.raw_field(b"from", LONGEST_FROM)])
-        address = mailboxes[0][1].lower() if mailboxes else ""
-        local, at, domain = address.rpartition("@")
-        if not (local and at and domain):
-            return ()
-        try:
-            domain = domain_to_ascii(domain)
-        except InvalidAddress:
-            return ()
-        found = self._exact.get(domain) or self._nearest_above(domain)
+        local, domain = author
+        found = self._keys_of(domain)
         if found and user is not None:
             owned = self._owned_senders(user)
-            if owned is not None and not owned.match(f"{local}@{domain}", domain):
+            if owned is not None and not owned.match(f"{local.lower()}@{domain}", domain):
                 return ()
         return found
 
-    def _nearest_above(self, domain: str) -> tuple[DkimSigner, ...]:
+    def _keys_of(self, domain: str) -> tuple[DkimSigner, ...]:
+        """Those of a domain, or of the nearest above it that signs for domains below."""
+        if found := self._exact.get(domain):
+            return found
         while domain := domain.partition(".")[2]:
             if found := self._above.get(domain):
                 return found
